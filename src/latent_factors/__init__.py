@@ -1,0 +1,1 @@
+"""Latent-factor models, put to honest tests: the package behind the notebooks."""

@@ -1,0 +1,130 @@
+"""Claims: stated in notebooks/claims.yaml before they are measured, decided here, listed in the ledger.
+
+    python -m latent_factors.claims    collects what the chapters measured into reports/claims.json and claims.md
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Literal
+
+from ruamel.yaml import YAML
+
+from latent_factors.errors import UserError
+from latent_factors.paths import root
+from latent_factors.settings import Section, parse
+
+Verdict = Literal["holds", "fails", "undecided"]
+
+
+class Claim(Section):
+    """A claim as stated: what is measured and what decides.
+
+    `smallest` is the smallest effect that counts, in `unit`; the effect is signed so that more of it supports
+    the claim. A negative `smallest` states that something is no worse than by so much.
+    """
+
+    id: str
+    paper: str
+    claim: str
+    quantity: str
+    unit: str
+    smallest: float
+    rule: Literal["exceeds"]
+
+    @property
+    def wording(self) -> str:
+        """The decision rule in words."""
+        bound = f"{self.smallest:g} {self.unit}"
+        return f"holds if the whole interval is above {bound}, fails if none of it is, else undecided"
+
+
+def decide(claim: Claim, low: float, high: float) -> Verdict:
+    """Return the verdict for an effect with the interval [low, high].
+
+    Raises UserError when the interval is no interval.
+    """
+    if not low <= high:
+        raise UserError(f"claim {claim.id}: [{low}, {high}] is no interval; hand in low ≤ high, both finite")
+    if low > claim.smallest:
+        return "holds"
+    return "fails" if high <= claim.smallest else "undecided"
+
+
+def load_claims(path: Path | None = None) -> dict[str, Claim]:
+    """Read notebooks/claims.yaml, by id.
+
+    Raises UserError for a malformed or repeated claim.
+    """
+    path = path or root() / "notebooks" / "claims.yaml"
+    entries = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    claims = [parse(Claim, entry, f"{path.name}, claim {number}") for number, entry in enumerate(entries, 1)]
+    ids = [claim.id for claim in claims]
+    twice = {id for id in ids if ids.count(id) > 1}
+    if twice:
+        raise UserError(f"{path.name} states {', '.join(sorted(twice))} twice; give each claim an id of its own")
+    return dict(zip(ids, claims, strict=True))
+
+
+def measured(claim: Claim, dataset: str, task: str, chapter: str, effect: float, low: float, high: float) -> dict:
+    """Return the ledger's row of a measurement."""
+    return {
+        "id": claim.id, "paper": claim.paper, "claim": claim.claim, "dataset": dataset, "task": task,
+        "effect": effect, "low": low, "high": high, "rule": claim.wording, "verdict": decide(claim, low, high),
+        "chapter": chapter,
+    }
+
+
+def collect(folder: Path, claims: dict[str, Claim]) -> list[dict]:
+    """Gather the rows of all chapters below `folder`, in the order of claims.yaml.
+
+    Raises UserError when a stated claim was not measured.
+    """
+    rows = [row for path in sorted(folder.glob("*/claims.json")) for row in json.loads(path.read_text())]
+    missing = claims.keys() - {row["id"] for row in rows}
+    if missing:
+        raise UserError(f"claims.yaml states {', '.join(sorted(missing))}, which no chapter measured; measure or drop")
+    order = list(claims)
+    return sorted(rows, key=lambda row: order.index(row["id"]))
+
+
+def ledger(rows: list[dict], claims: dict[str, Claim]) -> str:
+    """Return the ledger as Markdown."""
+    lines = [
+        "# The ledger of claims", "",
+        "Each claim was stated in `notebooks/claims.yaml` before it was measured. The verdict is computed from the"
+        " interval and the rule, by `latent_factors.claims.decide`. Nothing on this page is typed.", "",
+        "| claim | paper | data | effect (95 % interval) | verdict | chapter |", "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        unit = claims[row["id"]].unit
+        effect = f"{row['effect']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}] {unit}"
+        chapter = f"[{row['chapter'][:2]}](chapters/{row['chapter']}.ipynb)"
+        lines.append(
+            f"| {row['claim']} | {row['paper']} | {row['dataset']}, {row['task']} | {effect} | **{row['verdict']}**"
+            f" | {chapter} |"
+        )
+    lines += ["", "## What was measured, and what decides", ""]
+    for claim in claims.values():
+        lines += [f"- **{claim.id}**: {claim.quantity}. It {claim.wording}."]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Write reports/claims.json and reports/claims.md."""
+    try:
+        claims = load_claims()
+        rows = collect(root() / "build" / "chapters", claims)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    reports = root() / "reports"
+    reports.mkdir(exist_ok=True)
+    (reports / "claims.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (reports / "claims.md").write_text(ledger(rows, claims), encoding="utf-8")
+    print(f"{len(rows)} claims decided")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Cut interactions into train, validation and test."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from latent_factors.data.table import Interactions
+from latent_factors.errors import UserError
+from latent_factors.settings import Split as SplitSettings
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Three disjoint sets of rows that together are all rows; each an ascending (n,) int64 array."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+    def __iter__(self):
+        yield from (("train", self.train), ("validation", self.validation), ("test", self.test))
+
+
+def split(interactions: Interactions, settings: SplitSettings) -> Parts:
+    """Cut the rows by `settings.kind`.
+
+    - random: shares `validation` and `test` of the rows, drawn without replacement with `seed`.
+    - leave-last-out: of each user the last event is test, the one before it validation.
+    - global-time: the last share `test` of the events by time is test, the share `validation` before it
+      is validation. Events of one second stay together, in the earlier part.
+
+    Raises UserError when times are needed and missing, when a user has fewer than three events
+    (leave-last-out), or when a part comes out empty.
+    """
+    part = _CUTS[settings.kind](interactions, settings)
+    parts = Parts(*(np.flatnonzero(part == number) for number in range(3)))
+    for name, rows in parts:
+        if not len(rows):
+            raise UserError(
+                f"split.{name if name != 'train' else 'test'} in params.yaml leaves no {name} rows"
+                f" of {len(interactions)}; choose a larger data set or other shares"
+            )
+    return parts
+
+
+def _random(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
+    total = len(interactions)
+    part = np.zeros(total, np.int8)
+    order = np.random.default_rng(settings.seed).permutation(total)
+    test, validation = round(settings.test * total), round(settings.validation * total)
+    part[order[:test]] = 2
+    part[order[test : test + validation]] = 1
+    return part
+
+
+def _leave_last_out(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
+    times = _times(interactions, settings)
+    users = interactions.user.codes
+    events = np.bincount(users)
+    if events.min() < 3:
+        poorest = interactions.user.categories[int(events.argmin())]
+        raise UserError(
+            f"split.kind leave-last-out needs three ratings of each user, user {poorest} of {interactions.dataset}"
+            f" has {events.min()}; set data.min_user_ratings in params.yaml to 3 or more"
+        )
+    order = np.lexsort((times, users))  # stable: events of one second keep their order in the file
+    last = np.cumsum(events) - 1
+    part = np.zeros(len(users), np.int8)
+    part[order[last]] = 2
+    part[order[last - 1]] = 1
+    return part
+
+
+def _global_time(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
+    times = _times(interactions, settings)
+    ordered = np.sort(times)
+    total = len(ordered)
+    train_rows = round((1 - settings.validation - settings.test) * total)
+    validation_rows = round((1 - settings.test) * total)
+    train_end, validation_end = ordered[max(train_rows, 1) - 1], ordered[validation_rows - 1]
+    return (times > train_end).astype(np.int8) + (times > validation_end)
+
+
+def _times(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
+    if interactions.timestamp is None:
+        raise UserError(
+            f"split.kind {settings.kind} needs times, and {interactions.dataset} has no column data.timestamp names;"
+            " set split.kind in params.yaml to random"
+        )
+    return interactions.timestamp
+
+
+_CUTS = {"random": _random, "leave-last-out": _leave_last_out, "global-time": _global_time}

@@ -1,0 +1,114 @@
+"""The interactions of a data set as one typed table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from latent_factors.data.atomic import read_atomic
+from latent_factors.errors import UserError
+from latent_factors.paths import root
+from latent_factors.settings import Data
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Who rated what, how and when; row i is one event.
+
+    Attributes:
+        dataset: the data set's name.
+        user, item: (n,) tokens, as pandas categoricals.
+        rating: (n,) float32.
+        timestamp: (n,) float64, seconds; None where the data set has none.
+        line: (n,) line of each event in the .inter file.
+        dropped: how many events each rule took out, by name of the rule.
+    """
+
+    dataset: str
+    user: pd.Categorical
+    item: pd.Categorical
+    rating: np.ndarray
+    timestamp: np.ndarray | None
+    line: np.ndarray
+    dropped: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.rating)
+
+
+def load_interactions(dataset: str, data: Data) -> Interactions:
+    """Read data/<dataset>/<dataset>.inter.
+
+    A pair of user and item that occurs twice is refused, or (`data.duplicates: last`) kept once: its
+    latest event, by timestamp where there is one, else by line. Users and items with fewer ratings than
+    `data.min_user_ratings` and `data.min_item_ratings` are then dropped, repeatedly until all have enough.
+
+    Raises UserError for a missing file or column, a missing token or rating, a repeated pair, nothing left.
+    """
+    path = root() / "data" / dataset / f"{dataset}.inter"
+    table = read_atomic(path)
+    _require(table, path, data)
+    table["line"] = np.arange(2, len(table) + 2)
+    kept = _deduplicated(table, path, data)
+    dense = _dense(kept, data)
+    if dense.empty:
+        raise UserError(
+            f"{path} has no rating left; lower data.min_user_ratings or data.min_item_ratings in params.yaml"
+        )
+    stamps = dense[data.timestamp].to_numpy(np.float64) if data.timestamp in dense else None
+    return Interactions(
+        dataset=dataset,
+        user=pd.Categorical(dense[data.user]),
+        item=pd.Categorical(dense[data.item]),
+        rating=dense[data.rating].to_numpy(np.float32),
+        timestamp=stamps,
+        line=dense["line"].to_numpy(),
+        dropped={"repeated pairs": len(table) - len(kept), "too few ratings": len(kept) - len(dense)},
+    )
+
+
+def load_entities(dataset: str, kind: str) -> pd.DataFrame:
+    """Read data/<dataset>/<dataset>.<kind>, `kind` being "user" or "item", indexed by its first column."""
+    table = read_atomic(root() / "data" / dataset / f"{dataset}.{kind}")
+    return table.set_index(table.columns[0])
+
+
+def _require(table: pd.DataFrame, path: Path, data: Data) -> None:
+    wanted = {data.user: "data.user", data.item: "data.item", data.rating: "data.rating"}
+    types = table.attrs["types"]
+    for name, key in wanted.items():
+        if name not in types:
+            raise UserError(
+                f"{path} has no column {name} (it has {', '.join(types)}); name the right one as {key} in params.yaml"
+            )
+        empty = table[name].isna().to_numpy()
+        if empty.any():
+            raise UserError(f"{path}, line {int(empty.argmax()) + 2}: {name} is empty; fill it in or delete the line")
+    for name, key in ((data.rating, "data.rating"), (data.timestamp, "data.timestamp")):
+        if name in types and types[name] != "float":
+            raise UserError(f"{path}, line 1: {name} is of type {types[name]}; {key} must name a float column")
+
+
+def _deduplicated(table: pd.DataFrame, path: Path, data: Data) -> pd.DataFrame:
+    pair = [data.user, data.item]
+    repeated = table.duplicated(pair).to_numpy()
+    if not repeated.any():
+        return table
+    if data.duplicates == "refuse":
+        row = table.iloc[int(repeated.argmax())]
+        raise UserError(
+            f"{path}, line {row['line']}: user {row[data.user]} rated item {row[data.item]} before"
+            f" ({int(repeated.sum())} such lines); set data.duplicates in params.yaml to last to keep the latest"
+        )
+    order = [data.timestamp, "line"] if data.timestamp in table else ["line"]
+    return table.sort_values(order, kind="stable").drop_duplicates(pair, keep="last").sort_values("line")
+
+
+def _dense(table: pd.DataFrame, data: Data) -> pd.DataFrame:
+    while True:
+        users = table.groupby(data.user)[data.rating].transform("size") >= data.min_user_ratings
+        items = table.groupby(data.item)[data.rating].transform("size") >= data.min_item_ratings
+        if (users & items).all():
+            return table
+        table = table[users & items]

@@ -1,0 +1,58 @@
+"""The house style of plots: one colour a model in the whole book, colour-blind safe, readable at page width."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.figure import Figure
+
+WIDTH = 7.2  # inches: the width of a page's text
+
+_COLOURS = sns.color_palette("colorblind").as_hex()
+MODELS = {  # name in params.yaml: (label, colour, marker)
+    "mean": ("global mean", "#767676", "x"),
+    "biases": ("biases", "#3b3b3b", "P"),
+    "mf": ("MF (SGD)", _COLOURS[0], "o"),
+    "als": ("MF (ALS)", _COLOURS[2], "s"),
+    "mlp": ("MLP", _COLOURS[1], "^"),
+    "neumf": ("NeuMF", _COLOURS[4], "D"),
+}
+
+
+def label(model: str) -> str:
+    """Return the name of a model as figures and tables print it."""
+    return MODELS[model][0]
+
+
+def style(model: str) -> dict:
+    """Return the colour, marker and label of a model, as arguments for plot."""
+    name, colour, marker = MODELS[model]
+    return {"label": name, "color": colour, "marker": marker}
+
+
+def use_house_style() -> None:
+    """Set the style of all figures made later."""
+    sns.set_theme(style="whitegrid", palette="colorblind", font_scale=0.9)
+    mpl.rcParams.update({
+        "figure.constrained_layout.use": True,
+        "figure.dpi": 100,
+        "figure.figsize": (WIDTH, 3.6),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": "#555555",
+        "axes.titlesize": "medium",
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "grid.color": "#e4e4e4",
+        "lines.markersize": 5,
+        "legend.frameon": False,
+        "savefig.dpi": 150,
+        "svg.hashsalt": "latent-factors",
+        "svg.fonttype": "path",
+    })
+
+
+def save(figure: Figure, stem: Path, provenance: str) -> None:
+    """Write <stem>.png and <stem>.svg with `provenance` in their metadata, the same bytes every time."""
+    figure.savefig(stem.with_suffix(".png"), metadata={"Provenance": provenance})
+    figure.savefig(stem.with_suffix(".svg"), metadata={"Description": provenance, "Date": None})

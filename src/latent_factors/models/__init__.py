@@ -1,0 +1,37 @@
+"""Models, one paper a file; a file is found by the model's name in params.yaml."""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from torch import Tensor, nn
+
+from latent_factors.embedding import UniformTable
+from latent_factors.settings import Section
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model must know of the data.
+
+    Attributes:
+        number: N, the size of the id space.
+        fields: F, the ids in a row.
+        unseen: ids that stand for values not seen in training.
+        mean: the mean target of the training rows.
+    """
+
+    number: int
+    fields: int
+    unseen: Tensor
+    mean: float
+
+
+def build(name: str, settings: Section, inputs: Inputs) -> nn.Module:
+    """Make an untrained model; its parameters come from torch's global generator.
+
+    The module `latent_factors.models.<name>` holds it as `Model(embedding, settings, inputs)`, and the width
+    of its embedding as `Model.width(settings)` where it has one.
+    """
+    kind = import_module(f"{__name__}.{name}").Model
+    embedding = UniformTable(inputs.number, kind.width(settings), inputs.unseen) if hasattr(kind, "width") else None
+    return kind(embedding, settings, inputs)

@@ -1,0 +1,38 @@
+"""Neural matrix factorisation (He et al. 2017, section 3.4)."""
+
+import torch
+from torch import Tensor, nn
+
+from latent_factors.models import Inputs
+from latent_factors.settings import NeuMF
+
+
+class Model(nn.Module):
+    """r̂ = μ + w · [g_u ⊙ g_i ‖ h(m_u ‖ m_i)]: a generalised dot product beside an MLP.
+
+    Each feature has two vectors of K, g for the product and m for the MLP 2K → K → K/2, as in the paper; they
+    are the halves of one row of the embedding, 2K wide. There is no pre-training.
+    """
+
+    def __init__(self, embedding: nn.Module, settings: NeuMF, inputs: Inputs):
+        super().__init__()
+        self.embedding, self.mean, self.l2 = embedding, inputs.mean, settings.l2
+        dim, half = embedding.dim // 2, max(1, embedding.dim // 4)
+        self.net = nn.Sequential(nn.Linear(2 * dim, dim), nn.ReLU(), nn.Linear(dim, half), nn.ReLU())
+        self.last = nn.Linear(dim + half, 1)
+
+    @staticmethod
+    def width(settings: NeuMF) -> int:
+        """Return the width of the embedding: 2K."""
+        return 2 * settings.dim
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the predictions (B,) for rows of ids (B, 2)."""
+        product, deep = self.embedding(ids).chunk(2, -1)  # (B, 2, K) each
+        user, item = product.unbind(-2)
+        joint = torch.cat([user * item, self.net(deep.flatten(-2))], -1)
+        return self.mean + self.last(joint).squeeze(-1)
+
+    def penalty(self, share: Tensor) -> Tensor:
+        """Return λ Σ_f p_f (‖g_f‖² + ‖m_f‖²) for shares p (N,)."""
+        return self.l2 * self.embedding.penalty(share)

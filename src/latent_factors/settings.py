@@ -1,0 +1,290 @@
+"""Typed sections of params.yaml; a key that is not here is refused.
+
+Nothing has a default: every value stands in params.yaml and nowhere else. So this file cannot change
+a result, and no stage but the check of params.yaml depends on it.
+
+    python -m latent_factors.settings    checks params.yaml and the data set it names
+"""
+
+import difflib
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from latent_factors.errors import UserError
+from latent_factors.paths import root
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Rate = Annotated[float, Field(gt=0)]
+Strength = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: strict types, unknown keys refused, nothing changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+S = TypeVar("S", bound=Section)
+
+
+class Data(Section):
+    """How the interactions of a data set are read."""
+
+    user: str
+    item: str
+    rating: str
+    timestamp: str
+    duplicates: Literal["refuse", "last"]
+    min_user_ratings: Count
+    min_item_ratings: Count
+
+
+class Split(Section):
+    """How the interactions are cut into train, validation and test."""
+
+    kind: Literal["random", "leave-last-out", "global-time"]
+    validation: Share
+    test: Share
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _leaves_a_training_part(self) -> "Split":
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test together must leave a training part (sum below 1)")
+        return self
+
+
+class Seeds(Section):
+    """The root seed and how many runs of each model are derived from it."""
+
+    root: Seed
+    count: Count
+
+
+class Compute(Section):
+    """Where the arithmetic runs."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Count
+
+
+class Statistics(Section):
+    """How intervals and frequency blocks are made."""
+
+    replicates: Annotated[int, Field(ge=100)]
+    level: Share
+    seed: Seed
+    blocks: Annotated[int, Field(ge=2)]
+
+
+class Tune(Section):
+    """The budget of `make tune`, the same for every model."""
+
+    trials: Count
+    runs: Count
+    seed: Seed
+    dims: Annotated[list[Count], Field(min_length=1)]
+
+
+class Exact(Section):
+    """A model solved in one pass."""
+
+    epochs: ClassVar[int] = 1
+    patience: ClassVar[int] = 1
+
+
+class Mean(Exact):
+    """The global mean: nothing to set."""
+
+
+class Biases(Exact):
+    """Damped user and item biases."""
+
+    user_damping: Strength
+    item_damping: Strength
+
+
+class Factors(Section):
+    """What every factor model has: K, and when training ends."""
+
+    dim: Count
+    epochs: Count
+    patience: Count
+
+
+class ALS(Factors):
+    """Biased matrix factorisation by alternating ridge regressions."""
+
+    l2: Rate
+    l2_bias: Rate
+
+
+class Gradient(Factors):
+    """A factor model trained with Adam."""
+
+    learning_rate: Rate
+    l2: Strength
+    batch_size: Count
+
+
+class MF(Gradient):
+    """Biased matrix factorisation by stochastic gradients."""
+
+    l2_bias: Strength
+
+
+class MLP(Gradient):
+    """Learned similarity."""
+
+
+class NeuMF(Gradient):
+    """Generalised matrix factorisation beside an MLP."""
+
+
+class Rating(Section):
+    """Rating prediction: a section a model."""
+
+    mean: Mean
+    biases: Biases
+    mf: MF
+    als: ALS
+    mlp: MLP
+    neumf: NeuMF
+
+
+def _rising(points: list[Factors]) -> list[Factors]:
+    dims = [point.dim for point in points]
+    if dims != sorted(set(dims)):
+        raise ValueError(f"dimensions must rise from entry to entry, got {dims}")
+    return points
+
+
+class Curve(Section):
+    """The uniform-dimension curve: a list a factor model, an entry a K."""
+
+    mf: Annotated[list[MF], Field(min_length=2), AfterValidator(_rising)]
+    als: Annotated[list[ALS], Field(min_length=2), AfterValidator(_rising)]
+    mlp: Annotated[list[MLP], Field(min_length=2), AfterValidator(_rising)]
+    neumf: Annotated[list[NeuMF], Field(min_length=2), AfterValidator(_rising)]
+
+
+class Settings(Section):
+    """The whole of params.yaml."""
+
+    dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    data: Data
+    split: Split
+    seeds: Seeds
+    compute: Compute
+    statistics: Statistics
+    rating: Rating
+    curve: Curve
+    tune: Tune
+
+
+@lru_cache(maxsize=1)
+def load_settings(path: Path | None = None) -> Settings:
+    """Read and check params.yaml (by default the project's).
+
+    Raises UserError: one line for each fault, with the key and what is expected there.
+    """
+    path = path or root() / "params.yaml"
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path.name} is missing from {path.parent}: `git checkout {path.name}`") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1
+        raise UserError(f"{path.name}, line {line}: {error.problem}; correct the YAML there") from None
+    return parse(Settings, values, path.name)
+
+
+def parse(kind: type[S], values: Any, where: str) -> S:
+    """Check `values` against a section; `where` names the file or key in the message.
+
+    Raises UserError: one line for each fault.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        faults = [_sentence(kind, fault, where) for fault in error.errors(include_url=False)]
+        raise UserError("\n".join(faults)) from None
+
+
+def section(key: str) -> Any:
+    """Return a section of the project's params.yaml as plain values, by dotted key ("rating.mf")."""
+    value: Any = load_settings()
+    for name in key.split("."):
+        value = getattr(value, name, None)
+        if value is None:
+            raise UserError(f"params.yaml has no section {key}: name one that it has")
+    if isinstance(value, list):
+        return [entry.model_dump() for entry in value]
+    return value.model_dump() if isinstance(value, Section) else value
+
+
+def points(task: str, model: str, values: dict | list[dict]) -> list[Section]:
+    """Return the typed settings of a model, one for each point: one of a model, several of its curve.
+
+    Raises UserError for an unknown task or model, or settings that do not fit it.
+    """
+    tasks = {"rating": Rating}
+    if task not in tasks:
+        raise UserError(f"unknown task {task!r}: choose one of {', '.join(tasks)}")
+    models = {name: field.annotation for name, field in tasks[task].model_fields.items()}
+    if model not in models:
+        raise UserError(f"unknown {task} model {model!r}: choose one of {', '.join(models)}")
+    entries = values if isinstance(values, list) else [values]
+    return [parse(models[model], entry, f"settings of {task}.{model}") for entry in entries]
+
+
+def _sentence(kind: type[BaseModel], fault: dict, where: str) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(kind, fault["loc"][:-1])
+        close = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
+        remedy = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        return f"{where}: unknown key {key}; {remedy}"
+    if fault["type"] == "missing":
+        return f"{where}: {key} is missing; add it"
+    what = fault["msg"].removeprefix("Value error, ")
+    what = what[:1].lower() + what[1:]
+    got = "" if isinstance(fault["input"], dict | list) else f", got {fault['input']!r}"
+    return f"{where}: {f'{key}: ' if key else ''}{what}{got}; correct it"
+
+
+def _known_keys(kind: type[BaseModel], location: tuple) -> list[str]:
+    for part in location:
+        if isinstance(part, int):
+            continue
+        kind = kind.model_fields[part].annotation
+        kind = kind.__args__[0] if hasattr(kind, "__args__") else kind
+    return list(kind.model_fields)
+
+
+def main() -> int:
+    """Check params.yaml and that its data set stands under data/; print one line."""
+    try:
+        settings = load_settings()
+        if not (root() / "data" / settings.dataset / f"{settings.dataset}.inter").is_file():
+            raise UserError(
+                f"params.yaml: dataset {settings.dataset} is not under data/; `make data` fetches a catalogued"
+                f" one, any other is a folder data/{settings.dataset} with {settings.dataset}.inter"
+            )
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"params.yaml is sound (data set {settings.dataset})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Tasks: what is predicted from what, with which loss, judged by which metrics."""
