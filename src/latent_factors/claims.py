@@ -10,7 +10,7 @@ from typing import Literal
 
 from ruamel.yaml import YAML
 
-from latent_factors.errors import UserError
+from latent_factors.errors import UserError, tell
 from latent_factors.paths import root
 from latent_factors.settings import Section, parse
 
@@ -110,21 +110,16 @@ def ledger(rows: list[dict], claims: dict[str, Claim]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
+def main() -> None:
     """Write reports/claims.json and reports/claims.md."""
-    try:
-        claims = load_claims()
-        rows = collect(root() / "build" / "chapters", claims)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    claims = load_claims()
+    rows = collect(root() / "build" / "chapters", claims)
     reports = root() / "reports"
     reports.mkdir(exist_ok=True)
     (reports / "claims.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (reports / "claims.md").write_text(ledger(rows, claims), encoding="utf-8")
     print(f"{len(rows)} claims decided")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tell(main))

@@ -18,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 
-from latent_factors.errors import UserError
+from latent_factors.errors import UserError, tell, unwritable
 from latent_factors.paths import root
 from latent_factors.settings import Settings, load_settings, section
 
@@ -59,7 +59,7 @@ def run(notebook: Path, out: Path, texts: dict[str, str], sections: dict[str, st
         out.parent.mkdir(parents=True, exist_ok=True)
         part.rename(out)
     except OSError as error:
-        raise UserError(_disk(error)) from None
+        raise UserError(unwritable(error)) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -133,8 +133,8 @@ def _check_kernel() -> None:
         spec = KernelSpecManager().get_kernel_spec(KERNEL)
     except NoSuchKernel:
         raise UserError(f"Jupyter knows no kernel {KERNEL}; `make` installs ipykernel from requirements.lock") from None
-    command = spec.argv[0]
-    if os.path.dirname(command) and Path(command).parent != Path(sys.executable).parent:
+    command = Path(spec.argv[0])
+    if command.is_absolute() and command.parent != Path(sys.executable).parent:
         raise UserError(
             f"{spec.resource_dir}/kernel.json starts {command}, not this environment's {sys.executable}; remove it"
             f" with `jupyter kernelspec remove {KERNEL}`"
@@ -168,10 +168,11 @@ def _execute(source, notebook: Path, parameters: dict, part: Path):
         why = f"{error.ename}: {' '.join(error.evalue.split())}"
         if "No space left" in why or "Read-only file system" in why or "Permission denied" in why:
             why += ", so free space there or make it writable"
-        raise UserError(f"{notebook} stopped in cell {error.cell_index} ({why}); the notebook as far as it ran is {kept}"
-                        ) from None
+        raise UserError(
+            f"{notebook} stopped in cell {error.cell_index} ({why}); the notebook as far as it ran is {kept}"
+        ) from None
     except DeadKernelError:
-        raise UserError(f"{notebook}: the kernel died, most often for want of memory; lower batch_size or dim") from None
+        raise UserError(f"{notebook}: the kernel died, mostly for want of memory; lower batch_size or dim") from None
     half.unlink()
     return executed
 
@@ -218,11 +219,7 @@ def _steady(text):
     return text
 
 
-def _disk(error: OSError) -> str:
-    return f"{error.filename or 'build'} could not be written ({error.strerror}); free space there or make it writable"
-
-
-def _main(arguments: list[str]) -> int:
+def _main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m latent_factors.notebook", description=__doc__.split("\n")[0])
     parser.add_argument("--strip", action="store_true", help="remove outputs from the stored notebooks named")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "TEXT"))
@@ -230,21 +227,16 @@ def _main(arguments: list[str]) -> int:
     parser.add_argument("--metrics", type=Path)
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     options = parser.parse_args(arguments)
-    try:
-        if options.strip:
-            import nbformat
+    if options.strip:
+        import nbformat
 
-            for path in options.paths:
-                nbformat.write(strip(nbformat.read(_readable(path), as_version=4)), path)
-        elif len(options.paths) == 2:
-            run(*options.paths, dict(options.p), dict(options.s), options.metrics)
-        else:
-            parser.error("name a notebook and the folder it goes to")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        for path in options.paths:
+            nbformat.write(strip(nbformat.read(_readable(path), as_version=4)), path)
+    elif len(options.paths) == 2:
+        run(*options.paths, dict(options.p), dict(options.s), options.metrics)
+    else:
+        parser.error("name a notebook and the folder it goes to")
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1:]))
+    sys.exit(tell(lambda: _main(sys.argv[1:])))

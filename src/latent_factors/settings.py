@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
-from latent_factors.errors import UserError
+from latent_factors.errors import UserError, tell
 from latent_factors.paths import root
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -270,21 +270,16 @@ def _known_keys(kind: type[BaseModel], location: tuple) -> list[str]:
     return list(kind.model_fields)
 
 
-def main() -> int:
+def main() -> None:
     """Check params.yaml and that its data set stands under data/; print one line."""
-    try:
-        settings = load_settings()
-        if not (root() / "data" / settings.dataset / f"{settings.dataset}.inter").is_file():
-            raise UserError(
-                f"params.yaml: dataset {settings.dataset} is not under data/; `make data` fetches a catalogued"
-                f" one, any other is a folder data/{settings.dataset} with {settings.dataset}.inter"
-            )
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    settings = load_settings()
+    if not (root() / "data" / settings.dataset / f"{settings.dataset}.inter").is_file():
+        raise UserError(
+            f"params.yaml: dataset {settings.dataset} is not under data/; `make data` fetches a catalogued one, any"
+            f" other is a folder data/{settings.dataset} with {settings.dataset}.inter"
+        )
     print(f"params.yaml is sound (data set {settings.dataset})")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tell(main))

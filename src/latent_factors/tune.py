@@ -3,8 +3,9 @@
     python -m latent_factors.tune [MODEL ...]    by default every model that has something to tune
 
 Each model gets `tune.trials` trials of optuna's TPE sampler with a fixed seed; a factor model spends them in
-equal shares on the K of `tune.dims`. The best trial of each K becomes a point of the model's curve, the best of
-all its headline setting. Every trial stands in reports/tuning.csv.
+equal shares on the K of `tune.dims`, and begins each K with the best setting of the K before. The best trial of
+each K becomes a point of the model's curve, the best of all its headline setting. Every trial stands in
+reports/tuning.csv.
 """
 
 import io
@@ -17,7 +18,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from latent_factors.errors import UserError
+from latent_factors.errors import UserError, tell
 from latent_factors.fit import derive_seeds, fit, set_up
 from latent_factors.models import build
 from latent_factors.paths import root
@@ -36,8 +37,8 @@ SPACES: dict[str, dict[str, Callable[[optuna.Trial, str], float]]] = {
     "biases": {"user_damping": _log(0.1, 100), "item_damping": _log(0.1, 100)},
     "mf": {"learning_rate": _log(1e-3, 3e-2), "l2": _log(1e-3, 1), "l2_bias": _log(1e-4, 0.3)},
     "als": {"l2": _log(1e-2, 1), "l2_bias": _log(1e-4, 0.3)},
-    "mlp": {"learning_rate": _log(3e-4, 2e-2), "l2": _log(1e-5, 1)},
-    "neumf": {"learning_rate": _log(3e-4, 2e-2), "l2": _log(1e-5, 1)},
+    "mlp": {"learning_rate": _log(1e-3, 3e-2), "l2": _log(1e-5, 1)},
+    "neumf": {"learning_rate": _log(1e-3, 3e-2), "l2": _log(1e-5, 1)},
 }
 
 
@@ -45,14 +46,18 @@ def tune(model: str, settings: Settings, problem: rating.RatingTask) -> list[dic
     """Return a row a trial: dataset, model, dim, trial, the settings tried, mean validation RMSE of the runs."""
     base = getattr(settings.rating, model).model_dump()
     dims = settings.tune.dims if "dim" in base else [None]
-    return [
-        {"dataset": settings.dataset, "model": model, "dim": dim, **row}
-        for dim in dims
-        for row in _study(model, base | ({"dim": dim} if dim else {}), len(dims), settings, problem)
-    ]
+    rows, start = [], None
+    for dim in dims:
+        trials = _study(model, base | ({"dim": dim} if dim else {}), start, len(dims), settings, problem)
+        best = min(trials, key=lambda row: row["validation_rmse"])
+        start = {key: best[key] for key in SPACES[model]}
+        rows += [{"dataset": settings.dataset, "model": model, "dim": dim, **row} for row in trials]
+    return rows
 
 
-def _study(model: str, base: dict, shares: int, settings: Settings, problem: rating.RatingTask) -> list[dict]:
+def _study(
+    model: str, base: dict, start: dict | None, shares: int, settings: Settings, problem: rating.RatingTask
+) -> list[dict]:
     name = f"rating.{model}"
     runs = derive_seeds(Seeds(root=settings.tune.seed, count=settings.tune.runs), f"tune/{name}")
     rows: list[dict] = []
@@ -69,6 +74,8 @@ def _study(model: str, base: dict, shares: int, settings: Settings, problem: rat
 
     sampler = optuna.samplers.TPESampler(seed=settings.tune.seed)
     study = optuna.create_study(direction="minimize", sampler=sampler)
+    if start is not None:
+        study.enqueue_trial(start)
     study.optimize(objective, n_trials=settings.tune.trials // shares)
     return rows
 
@@ -106,30 +113,24 @@ def _plain(row: dict, keys: list[str]) -> dict:
     return {key: int(row[key]) if key == "dim" else float(row[key]) for key in keys}
 
 
-def main(models: list[str]) -> int:
+def main(models: list[str]) -> None:
     """Tune the models named, one after the other, writing after each."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        settings = load_settings()
-        unknown = [model for model in models if model not in SPACES]
-        if unknown:
-            raise UserError(f"{unknown[0]} is no model that can be tuned; choose from {', '.join(SPACES)}")
-        device = set_up(settings.compute)
-        problem = rating.prepare(settings.dataset, settings.data, settings.split, device)
-        record = root() / "reports" / "tuning.csv"
-        record.parent.mkdir(exist_ok=True)
-        for model in models or SPACES:
-            trials = pd.DataFrame(tune(model, settings, problem))
-            write_winners(root() / "params.yaml", model, trials)
-            known = pd.read_csv(record) if record.is_file() else pd.DataFrame(columns=["model"])
-            everything = pd.concat([known[known["model"] != model], trials], ignore_index=True)
-            everything.to_csv(record, index=False, float_format="%.6g")
-            print(f"{model}: best of {len(trials)} trials {trials['validation_rmse'].min():.4f}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    settings = load_settings()
+    unknown = [model for model in models if model not in SPACES]
+    if unknown:
+        raise UserError(f"{unknown[0]} is no model that can be tuned; choose from {', '.join(SPACES)}")
+    problem = rating.prepare(settings.dataset, settings.data, settings.split, set_up(settings.compute))
+    record = root() / "reports" / "tuning.csv"
+    record.parent.mkdir(exist_ok=True)
+    for model in models or SPACES:
+        trials = pd.DataFrame(tune(model, settings, problem))
+        write_winners(root() / "params.yaml", model, trials)
+        known = pd.read_csv(record) if record.is_file() else pd.DataFrame(columns=["model"])
+        everything = pd.concat([known[known["model"] != model], trials], ignore_index=True)
+        everything.to_csv(record, index=False, float_format="%.6g")
+        print(f"{model}: best of {len(trials)} trials {trials['validation_rmse'].min():.4f}")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(tell(lambda: main(sys.argv[1:])))

@@ -24,20 +24,16 @@ def read_atomic(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise UserError(f"{path} is missing; put the data set's files into {path.parent}")
-    header = path.open(encoding="utf-8").readline().rstrip("\r\n")
-    types = dict(_column(cell, path) for cell in header.split("\t"))
     try:
+        with path.open(encoding="utf-8") as file:
+            types = dict(_column(cell, path) for cell in file.readline().rstrip("\r\n").split("\t"))
+        _same_width(path, len(types))
         table = pd.read_csv(
-            path, sep="\t", names=list(types), header=0, dtype=object, quoting=csv.QUOTE_NONE,
-            keep_default_na=False, na_values=[], encoding="utf-8", index_col=False, on_bad_lines="error",
+            path, sep="\t", names=list(types), header=0, dtype=object, quoting=csv.QUOTE_NONE, encoding="utf-8",
+            keep_default_na=False, na_values=[], index_col=False, skip_blank_lines=False,
         )
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        detail = " ".join(str(error).removeprefix("Error tokenizing data. C error: ").split())
-        raise UserError(f"{path} is malformed ({detail}); fetch or export it again") from None
-    short = table.isna().any(axis=1).to_numpy()
-    if short.any():
-        line = int(short.argmax()) + 2
-        raise UserError(f"{path}, line {line}, has fewer than {len(types)} cells; fetch or export it again")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no UTF-8 text ({error.reason}); fetch or export it again") from None
     for name, kind in types.items():
         if kind == "float":
             table[name] = _numbers(table[name], path, name)
@@ -54,7 +50,7 @@ def write_atomic(table: pd.DataFrame, types: dict[str, str], path: Path) -> None
     """
     cells = table[list(types)].copy()
     for name, kind in types.items():
-        if kind == "float" and (cells[name].dropna() % 1 == 0).all():
+        if kind == "float" and _whole(cells[name].dropna()):
             cells[name] = cells[name].astype("Int64")
     header = [f"{name}:{kind}" for name, kind in types.items()]
     cells.to_csv(path, sep="\t", index=False, header=header, quoting=csv.QUOTE_NONE, lineterminator="\n")
@@ -67,6 +63,21 @@ def _column(cell: str, path: Path) -> tuple[str, str]:
     return name, kind
 
 
+def _same_width(path: Path, width: int) -> None:
+    content = np.fromfile(path, np.uint8)
+    ends = np.flatnonzero(content == ord("\n"))
+    if content[-1] != ord("\n"):
+        ends = np.append(ends, len(content))
+    cells = np.diff(np.searchsorted(np.flatnonzero(content == ord("\t")), ends), prepend=0) + 1
+    wrong = cells != width
+    if wrong.any():
+        line = int(wrong.argmax())
+        raise UserError(
+            f"{path}, line {line + 1}, has {cells[line]} of {width} cells; the file is cut short or malformed, fetch or"
+            " export it again"
+        )
+
+
 def _numbers(column: pd.Series, path: Path, name: str) -> np.ndarray:
     numbers = pd.to_numeric(column.where(column != "", None), errors="coerce").to_numpy(np.float64)
     wrong = np.isnan(numbers) & (column != "").to_numpy()
@@ -75,3 +86,6 @@ def _numbers(column: pd.Series, path: Path, name: str) -> np.ndarray:
         raise UserError(f"{path}, line {row + 2}: {name} is {column.iloc[row]!r}, not a number; correct the line")
     return numbers
 
+
+def _whole(numbers: pd.Series) -> bool:
+    return bool(((numbers % 1 == 0) & (numbers.abs() < 2**53)).all())

@@ -12,8 +12,9 @@ import zipfile
 from pathlib import Path
 
 from latent_factors.data.catalogue import Archive, Dataset, Wheel, catalogue
-from latent_factors.errors import UserError
+from latent_factors.errors import UserError, tell, unwritable
 from latent_factors.paths import root
+from latent_factors.settings import load_settings
 
 MIRROR = "LATENT_FACTORS_MIRROR"
 
@@ -59,7 +60,7 @@ def fetch(name: str) -> str:
         folder.parent.mkdir(exist_ok=True)
         part.rename(folder)
     except OSError as error:
-        raise UserError(f"data/{name} could not be written ({error.strerror}: {error.filename}); mend that") from None
+        raise UserError(unwritable(error)) from None
     finally:
         shutil.rmtree(part.parent, ignore_errors=True)
     terms = f"; terms: {entry.terms}" if entry else " (not in the catalogue, so unchecked)"
@@ -144,18 +145,11 @@ def _last_line(text: str) -> str:
     return lines[-1].removeprefix("ERROR: ") if lines else "no reason given"
 
 
-def main(names: list[str]) -> int:
+def main(names: list[str]) -> None:
     """Fetch each data set named, by default the one of params.yaml; print one line each."""
-    from latent_factors.settings import load_settings
-
-    try:
-        for name in names or [load_settings().dataset]:
-            print(fetch(name))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    for name in names or [load_settings().dataset]:
+        print(fetch(name))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(tell(lambda: main(sys.argv[1:])))

@@ -24,7 +24,8 @@ def convert(archive: Path, layout: str, name: str, folder: Path) -> None:
     with zipfile.ZipFile(archive) as files:
         try:
             if layout == "dat":
-                write_atomic(_dat(files, f"{name}/ratings.dat", list(INTER)).astype(FLOATS), INTER, folder / f"{name}.inter")
+                ratings = _dat(files, f"{name}/ratings.dat", list(INTER)).astype(FLOATS)
+                write_atomic(ratings, INTER, folder / f"{name}.inter")
                 write_atomic(_dat(files, f"{name}/users.dat", list(USER)), USER, folder / f"{name}.user")
                 films = _dat(files, f"{name}/movies.dat", ["item_id", "movie_title", "class"])
             else:

@@ -87,6 +87,12 @@ def _times(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
             f"split.kind {settings.kind} needs times, and {interactions.dataset} has no column data.timestamp names;"
             " set split.kind in params.yaml to random"
         )
+    missing = int(np.isnan(interactions.timestamp).sum())
+    if missing:
+        raise UserError(
+            f"{missing} of {len(interactions)} ratings of {interactions.dataset} have no time, which split.kind"
+            f" {settings.kind} needs; fill them in or set split.kind in params.yaml to random"
+        )
     return interactions.timestamp
 
 

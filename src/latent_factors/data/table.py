@@ -68,12 +68,6 @@ def load_interactions(dataset: str, data: Data) -> Interactions:
     )
 
 
-def load_entities(dataset: str, kind: str) -> pd.DataFrame:
-    """Read data/<dataset>/<dataset>.<kind>, `kind` being "user" or "item", indexed by its first column."""
-    table = read_atomic(root() / "data" / dataset / f"{dataset}.{kind}")
-    return table.set_index(table.columns[0])
-
-
 def _require(table: pd.DataFrame, path: Path, data: Data) -> None:
     wanted = {data.user: "data.user", data.item: "data.item", data.rating: "data.rating"}
     types = table.attrs["types"]

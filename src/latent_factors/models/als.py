@@ -7,7 +7,7 @@ from latent_factors.models import Inputs
 from latent_factors.models.dot import BiasedDot
 from latent_factors.settings import ALS
 
-PADDED_ROWS = 2**17  # of vectors gathered at a time: 64 MiB at K = 128
+GROUP_ROWS = 2**13  # vectors gathered at a time: few enough to stay in the processor's cache
 
 
 class Model(BiasedDot):
@@ -30,24 +30,26 @@ class Model(BiasedDot):
         (Σ x xᵀ + n_u diag(λ, …, λ, λ_b))⁻¹ Σ x (r − μ − b_i).
         """
         if self.plan is None:
-            self.plan = [_groups(ids[:, side], ids[:, 1 - side], target) for side in (1, 0)]
+            self.plan = [_groups(ids[:, side], ids[:, 1 - side], target, len(self.bias.weight)) for side in (1, 0)]
         ridge = self.ridge.to(target)
         for groups in self.plan:
-            for own, other, rating, mask in groups:
-                x = torch.cat([self.embedding.weight[other], mask.new_ones(*other.shape, 1)], -1)  # (G, n, K + 1)
-                x = x * mask[..., None]
-                rest = (rating - self.mean - self.bias.weight[other, 0]) * mask
-                gram = x.mT @ x + torch.diag_embed(mask.sum(1, keepdim=True) * ridge)
-                solution = torch.linalg.solve(gram, (x.mT @ rest[..., None]).squeeze(-1))
-                self.embedding.weight[own] = solution[:, :-1]
-                self.bias.weight[own] = solution[:, -1:]
+            factors, bias = self.embedding.weight, self.bias.weight
+            known = torch.cat([factors, torch.ones_like(bias)], 1)
+            known = torch.cat([known, known.new_zeros(1, known.shape[1])])  # the last row is for padding
+            level = torch.cat([self.mean + bias[:, 0], bias.new_zeros(1)])
+            for own, other, rating, count in groups:
+                x = known[other]  # (G, n, K + 1)
+                gram = x.mT @ x + torch.diag_embed(count[:, None] * ridge)
+                moment = x.mT @ (rating - level[other])[..., None]
+                solution = torch.linalg.solve(gram, moment)[..., 0]
+                self.embedding.weight[own], self.bias.weight[own] = solution[:, :-1], solution[:, -1:]
 
 
-def _groups(own: Tensor, other: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Gather the rows of each id in `own` and pad ids of like frequency to one length.
+def _groups(own: Tensor, other: Tensor, target: Tensor, padding: int) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Gather the rows of each id in `own`, and pad ids of like frequency to one length with the partner `padding`.
 
     Ids are ranked by frequency, so neighbours need little padding. Returns for each group the ids (G,), their
-    partners (G, n), the ratings (G, n) and a mask (G, n) of what is no padding.
+    partners (G, n), the ratings (G, n), and how many of them are true (G,).
     """
     ids, counts = own.unique(return_counts=True)
     order = own.argsort(stable=True)
@@ -55,10 +57,10 @@ def _groups(own: Tensor, other: Tensor, target: Tensor) -> list[tuple[Tensor, Te
     groups, first = [], 0
     while first < len(ids):
         longest = int(counts[first])
-        last = first + max(1, PADDED_ROWS // longest)
+        last = first + max(1, GROUP_ROWS // longest)
         step = torch.arange(longest, device=own.device)
-        mask = step < counts[first:last, None]
-        rows = order[(starts[first:last, None] + step).where(mask, 0)]
-        groups.append((ids[first:last], other[rows], target[rows], mask.to(target.dtype)))
+        true = step < counts[first:last, None]
+        rows = order[(starts[first:last, None] + step).where(true, 0)]
+        groups.append((ids[first:last], other[rows].where(true, padding), target[rows], counts[first:last].to(target)))
         first = last
     return groups

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from latent_factors.models import Inputs
 from latent_factors.settings import Biases
 
-SWEEPS = 30  # of alternation; on MovieLens the biases stand still to 6 digits after 15
+MOST_SWEEPS = 1000
+STILL = 1e-6  # stars: no bias moves by more, so the alternation has ended
 
 
 class Model(nn.Module):
@@ -28,8 +29,11 @@ class Model(nn.Module):
         With the other side fixed, the best bias of a user is Σ (r − μ − b_i) / (n_u + λ_u).
         """
         counts = torch.bincount(ids.flatten(), minlength=len(self.bias))
-        for _ in range(SWEEPS):
+        for _ in range(MOST_SWEEPS):
+            before = self.bias.clone()
             for side in (1, 0):  # items first: they explain more
                 own, other = ids[:, side], ids[:, 1 - side]
                 rest = torch.zeros_like(self.bias).index_add_(0, own, target - self.mean - self.bias[other])
                 self.bias[own] = (rest / (counts + self.damping[side]))[own]
+            if (self.bias - before).abs().max() < STILL:
+                break

@@ -1,25 +1,28 @@
-"""Learned similarity: an MLP on the concatenated vectors (He et al. 2017, section 3.3; shape of DNIS)."""
+"""Learned similarity: an MLP on the concatenated vectors (He et al. 2017, section 3.3)."""
 
 from torch import Tensor, nn
 
 from latent_factors.models import Inputs
 from latent_factors.settings import MLP
 
+HIDDEN = (128, 64)
+
 
 class Model(nn.Module):
-    """r̂ = μ + h(e_u ‖ e_i), h an MLP FK → FK → FK/2 → 1 with ReLU (Cheng et al. 2020, in their code).
+    """r̂ = μ + h(e_u ‖ e_i), h an MLP FK → 128 → 64 → 1 with ReLU: the baseline of DNIS (Cheng et al. 2020, code).
 
-    It has no biases of users and items: the vectors have to carry them.
+    The hidden widths do not depend on K, so that K alone says how much is known of a feature. There are no biases
+    of users and items: the vectors have to carry them.
     """
 
     def __init__(self, embedding: nn.Module, settings: MLP, inputs: Inputs):
         super().__init__()
         self.embedding, self.mean, self.l2 = embedding, inputs.mean, settings.l2
-        width = inputs.fields * embedding.dim
+        first, second = HIDDEN
         self.net = nn.Sequential(
-            nn.Linear(width, width), nn.ReLU(),
-            nn.Linear(width, width // 2), nn.ReLU(),
-            nn.Linear(width // 2, 1),
+            nn.Linear(inputs.fields * embedding.dim, first), nn.ReLU(),
+            nn.Linear(first, second), nn.ReLU(),
+            nn.Linear(second, 1),
         )
 
     @staticmethod

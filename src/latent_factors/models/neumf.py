@@ -6,20 +6,25 @@ from torch import Tensor, nn
 from latent_factors.models import Inputs
 from latent_factors.settings import NeuMF
 
+HIDDEN = (128, 64)
+
 
 class Model(nn.Module):
-    """r̂ = μ + w · [g_u ⊙ g_i ‖ h(m_u ‖ m_i)]: a generalised dot product beside an MLP.
+    """r̂ = μ + w · [g_u ⊙ g_i ‖ h(m_u ‖ m_i)]: a generalised dot product beside an MLP h, FK → 128 → 64.
 
-    Each feature has two vectors of K, g for the product and m for the MLP 2K → K → K/2, as in the paper; they
-    are the halves of one row of the embedding, 2K wide. There is no pre-training.
+    Each feature has two vectors of K, g for the product and m for the MLP, as in the paper; they are the halves of
+    one row of the embedding, 2K wide. There is no pre-training, and there are no biases of users and items.
     """
 
     def __init__(self, embedding: nn.Module, settings: NeuMF, inputs: Inputs):
         super().__init__()
         self.embedding, self.mean, self.l2 = embedding, inputs.mean, settings.l2
-        dim, half = embedding.dim // 2, max(1, embedding.dim // 4)
-        self.net = nn.Sequential(nn.Linear(2 * dim, dim), nn.ReLU(), nn.Linear(dim, half), nn.ReLU())
-        self.last = nn.Linear(dim + half, 1)
+        dim, (first, second) = embedding.dim // 2, HIDDEN
+        self.net = nn.Sequential(
+            nn.Linear(inputs.fields * dim, first), nn.ReLU(),
+            nn.Linear(first, second), nn.ReLU(),
+        )
+        self.last = nn.Linear(dim + second, 1)
 
     @staticmethod
     def width(settings: NeuMF) -> int:

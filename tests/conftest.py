@@ -1,0 +1,75 @@
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from latent_factors.data.atomic import write_atomic
+from latent_factors.settings import load_settings
+
+hypothesis_settings.register_profile("here", max_examples=60, deadline=None)
+hypothesis_settings.load_profile("here")
+
+HOME = Path(__file__).parent.parent
+INTER = {"user_id": "token", "item_id": "token", "rating": "float", "timestamp": "float"}
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without a mirror folder, set its tests aside and remember how many they are."""
+    if os.environ.get("LATENT_FACTORS_MIRROR"):
+        return
+    aside = [item for item in items if item.get_closest_marker("mirror")]
+    items[:] = [item for item in items if item not in aside]
+    config.hook.pytest_deselected(items=aside)
+    config.stash[ASIDE] = len(aside)
+
+
+ASIDE = pytest.StashKey[int]()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    aside = config.stash.get(ASIDE, 0)
+    if aside:
+        terminalreporter.write_line(f"{aside} tests need the data sets of LATENT_FACTORS_MIRROR, which is not set")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty project with this one's params.yaml, as the working folder."""
+    (tmp_path / "dvc.yaml").touch()
+    shutil.copy(HOME / "params.yaml", tmp_path)
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    load_settings.cache_clear()
+    yield tmp_path
+    load_settings.cache_clear()
+
+
+@pytest.fixture
+def settings(project):
+    return load_settings()
+
+
+def write_inter(root: Path, name: str, table: pd.DataFrame, types: dict[str, str] = INTER) -> Path:
+    """Write data/<name>/<name>.inter."""
+    folder = root / "data" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    types = {key: kind for key, kind in types.items() if key in table}
+    write_atomic(table, types, folder / f"{name}.inter")
+    return folder / f"{name}.inter"
+
+
+def planted(users: int, items: int, rank: int, noise: float, filled: float, seed: int = 0) -> pd.DataFrame:
+    """Ratings r = 3 + b_u + b_i + p·q + noise of a share of the cells, with times; p and q have `rank` columns."""
+    generator = np.random.default_rng(seed)
+    u, i = np.nonzero(generator.random((users, items)) < filled)
+    p, q = generator.normal(size=(users, rank)), generator.normal(size=(items, rank)) / rank**0.5
+    bias_u, bias_i = generator.normal(size=users) * 0.3, generator.normal(size=items) * 0.3
+    rating = 3 + bias_u[u] + bias_i[i] + (p[u] * q[i]).sum(1) + noise * generator.normal(size=len(u))
+    return pd.DataFrame({
+        "user_id": [f"u{n}" for n in u], "item_id": [f"i{n}" for n in i], "rating": rating.round(4),
+        "timestamp": generator.integers(1_000_000_000, 1_000_600_000, len(u)).astype(float),
+    })

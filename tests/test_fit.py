@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+import torch
+
+from conftest import planted, write_inter
+from latent_factors import models
+from latent_factors.errors import UserError
+from latent_factors.fit import derive_seeds, fit, set_up
+from latent_factors.runs import load_model, load_run, save_run
+from latent_factors.settings import ALS, MF, Compute, Seeds
+from latent_factors.tasks import rating
+
+POINT = MF(dim=3, l2=0.02, l2_bias=0.001, learning_rate=0.02, batch_size=256, epochs=8, patience=3)
+
+
+@pytest.fixture
+def task(project, settings):
+    write_inter(project, "made", planted(users=60, items=40, rank=2, noise=0.3, filled=0.5))
+    return rating.prepare("made", settings.data, settings.split, torch.device("cpu"))
+
+
+def train(task, seeds, point=POINT, model="mf"):
+    return fit(f"rating.{model}", lambda: models.build(model, point, task.inputs), task, point, list(seeds))
+
+
+def test_seeds_stacked_or_alone_are_the_same(task):
+    together = train(task, [11, 12, 13])
+    alone = train(task, [12])
+    for name, value in together.weights.items():
+        torch.testing.assert_close(value[1:2], alone.weights[name], atol=1e-4, rtol=1e-3)
+    assert not torch.equal(together.weights["embedding.weight"][0], together.weights["embedding.weight"][1])
+
+
+def test_the_same_bytes_every_time(task):
+    first, second = train(task, [11, 12]), train(task, [11, 12])
+    for name, value in first.weights.items():
+        assert torch.equal(value, second.weights[name])
+    assert first.history == second.history
+
+
+def test_the_best_epoch_is_kept(task):
+    loose = {"dim": 20, "epochs": 40, "patience": 2, "l2": 0.0, "l2_bias": 0.0}
+    result = train(task, [1, 2, 3], POINT.model_copy(update=loose))
+    for run, seed in enumerate((1, 2, 3)):
+        scores = [row["validation"] for row in result.history if row["seed"] == seed]
+        assert result.best[run].item() == min(scores)
+        assert len(scores) < 40  # it overfits
+        assert scores.index(min(scores)) == len(scores) - 3  # two epochs of patience after the best
+    score = task.score(result.predict)
+    torch.testing.assert_close(score, result.best)
+
+
+def test_a_loss_that_is_not_finite_names_step_and_rate(task):
+    with pytest.raises(UserError) as error:
+        train(task, [1], POINT.model_copy(update={"learning_rate": 1e30}))
+    sentence = str(error.value)
+    assert sentence.startswith("rating.mf: the loss became ")
+    assert "at step " in sentence
+    assert "(epoch 1, batch " in sentence
+    assert sentence.endswith(
+        "with learning_rate 1e+30 and batch_size 256; lower the learning_rate of rating.mf in params.yaml"
+    )
+
+
+def test_seeds_depend_on_name_and_number_alone():
+    five, six = (derive_seeds(Seeds(root=1, count=count), "rating.mf") for count in (5, 6))
+    assert six[:5] == five
+    assert len(set(six) | set(derive_seeds(Seeds(root=1, count=6), "rating.als"))) == 12
+    assert derive_seeds(Seeds(root=2, count=1), "rating.mf") != five[:1]
+
+
+def test_a_gpu_that_is_not_there():
+    assert set_up(Compute(device="cpu", threads=2)) == torch.device("cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match=r"compute\.device is cuda, and torch sees no GPU"):
+            set_up(Compute(device="cuda", threads=2))
+
+
+def test_a_run_is_read_back(task, tmp_path, settings):
+    points = [POINT, POINT.model_copy(update={"dim": 5})]
+    fits = [train(task, [5, 6], point) for point in points]
+    (tmp_path / "run").mkdir()
+    save_run(tmp_path / "run", "rating.mf", task, points, fits, [5, 6])
+    run = load_run(tmp_path / "run", task)
+    assert [point["settings"]["dim"] for point in run.points] == [3, 5]
+    number = task.inputs.number
+    assert [point["parameters"] for point in run.points] == [number * 4 + 1, number * 6 + 1]
+    ids, truth = task.test
+    torch.testing.assert_close(run.prediction["test"][1], task.clip(fits[1].predict(ids)))
+    by_hand = ((task.clip(fits[1].predict(ids)) - truth) ** 2).mean(1).sqrt()
+    np.testing.assert_allclose(run.points[1]["test"]["rmse"], by_hand, rtol=1e-5)
+    model = load_model(models.build("mf", points[1], task.inputs), tmp_path / "run", run=1, point=1)
+    torch.testing.assert_close(task.clip(model(ids)), run.prediction["test"][1, 1])
+
+    other = rating.prepare("made", settings.data, settings.split.model_copy(update={"seed": 9}), torch.device("cpu"))
+    with pytest.raises(UserError, match="was trained on another split"):
+        load_run(tmp_path / "run", other)
+    with pytest.raises(UserError, match="holds no trained model"):
+        load_run(tmp_path / "none", task)
+
+
+def test_predictions_are_clipped_to_the_training_scale(task):
+    wild = torch.tensor([-100.0, 100.0])
+    low, high = task.train[1].min(), task.train[1].max()
+    assert task.clip(wild).tolist() == [low.item(), high.item()]
+
+
+def test_als_ends_by_patience_too(task):
+    point = ALS(dim=8, l2=0.001, l2_bias=0.001, epochs=40, patience=2)
+    assert max(row["epoch"] for row in train(task, [1], point, "als").history) < 40

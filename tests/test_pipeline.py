@@ -1,0 +1,132 @@
+"""The pipeline end to end on made data: what runs, what does not, and what survives."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+import tiny
+from tiny import command
+
+KILLS = 10
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A tiny project whose pipeline ran once, results committed."""
+    folder = tiny.make(tmp_path_factory.mktemp("tiny"))
+    command(folder, "dvc", "repro")
+    command(folder, "git", "add", "--all")
+    command(folder, "git", "commit", "--quiet", "--message", "results")
+    return folder
+
+
+def ran(printed: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", printed))
+
+
+def hashes(folder) -> dict:
+    """The hashes of every stage's outputs."""
+    stages = YAML(typ="safe").load((folder / "dvc.lock").read_text())["stages"]
+    return {name: {out["path"]: out["md5"] for out in stage.get("outs", [])} for name, stage in stages.items()}
+
+
+def test_a_second_repro_runs_nothing(clone):
+    assert len(hashes(clone)) == 16
+    printed = command(clone, "dvc", "repro")
+    assert ran(printed) == set()
+    assert "Data and pipelines are up to date" in printed
+    assert command(clone, "git", "status", "--short") == ""
+    assert "up to date" in command(clone, "dvc", "status")
+
+
+def test_readable_without_running(clone):
+    reports = clone / "reports"
+    for name in ("index.html", "README.md", "claims.md", "metrics.json", "chapters/20-rating-prediction.html",
+                 "chapters/20-rating-prediction.ipynb", "figures/20-uniform-dimension-curve.svg"):
+        assert (reports / name).stat().st_size > 500, name
+    assert "Nothing was tuned on tiny" in (reports / "chapters/20-rating-prediction.html").read_text()
+
+
+def test_changing_one_models_section_reruns_that_model_and_its_readers(clone):
+    before = (clone / "params.yaml").read_text()
+    tiny.change(clone, lambda values: values["rating"]["mf"].update(l2=0.5))
+    assert ran(command(clone, "dvc", "repro")) == {
+        "settings", "train@tiny-rating-mf", "chapter-00", "chapter-20", "claims", "render",
+    }
+    command(clone, "git", "checkout", "--quiet", ".")
+    command(clone, "dvc", "checkout", "--quiet")
+    assert (clone / "params.yaml").read_text() == before
+    assert ran(command(clone, "dvc", "repro")) == set()
+
+
+def test_an_unknown_key_stops_before_training(clone):
+    tiny.change(clone, lambda values: values["rating"]["mf"].update(dimm=3))
+    printed = command(clone, "dvc", "repro", check=False)
+    assert "error: params.yaml: unknown key rating.mf.dimm; did you mean dim?" in printed
+    assert "train@" not in printed
+    command(clone, "git", "checkout", "--quiet", ".")
+    tiny.change(clone, lambda values: values.update(dataset="tinny"))
+    printed = command(clone, "dvc", "repro", check=False)
+    assert "error: params.yaml: dataset tinny is not under data/; `make data` fetches a catalogued one" in printed
+    assert "train@" not in printed
+    command(clone, "git", "checkout", "--quiet", ".")
+
+
+def test_an_experiment_is_compared(clone):
+    command(clone, "dvc", "exp", "run", "--set-param", "rating.mf.dim=3")
+    shown = command(clone, "dvc", "exp", "show", "--only-changed", "--md")
+    assert "rating.mf.dim" in shown
+    assert "rating.mf.rmse" in shown
+    assert len(shown.strip().splitlines()) == 5
+    command(clone, "git", "checkout", "--quiet", ".")
+    command(clone, "dvc", "checkout", "--quiet")
+
+
+def test_push_and_pull(clone, tmp_path):
+    command(clone, "dvc", "remote", "add", "--default", "--force", "--quiet", "store", str(tmp_path / "store"))
+    command(clone, "git", "commit", "--quiet", "--all", "--message", "remote")
+    command(clone, "dvc", "push")
+    command(tmp_path, "git", "clone", "--quiet", str(clone), "fresh")
+    command(tmp_path / "fresh", "dvc", "pull")
+    assert (tmp_path / "fresh/build/train/tiny-rating-mf/weights.safetensors").is_file()
+    assert (tmp_path / "fresh/reports/index.html").is_file()
+    assert ran(command(tmp_path / "fresh", "dvc", "repro")) == set()
+
+
+def test_killed_at_any_moment_the_next_run_completes_with_the_same_hashes(clone, tmp_path):
+    folder = tiny.make(tmp_path)
+    moments = np.random.default_rng(os.getpid()).uniform(0.5, 8, KILLS)
+    print("killed after", moments.round(2))
+    for number, moment in enumerate(moments):
+        process = subprocess.Popen(
+            ["dvc", "repro"], cwd=folder, env=tiny.ENVIRONMENT, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        time.sleep(moment)
+        if number % 2:
+            os.killpg(process.pid, signal.SIGKILL)  # dvc and the stage's runner
+        else:
+            process.kill()  # dvc alone
+        process.wait()
+    command(folder, "dvc", "repro")
+    assert hashes(folder) == hashes(clone)
+    command(folder, "git", "add", "--all")
+    assert command(folder, "git", "diff", "--stat", "--cached", "--", "data.dvc") == ""
+    for name in command(clone, "git", "ls-files", "reports", "dvc.lock").splitlines():
+        assert (folder / name).read_bytes() == (clone / name).read_bytes(), name
+
+
+def test_chapters_run_again_to_the_same_outputs(clone):
+    """nbval runs the executed chapters and compares every output with the stored one."""
+    chapters = sorted(str(path) for path in (clone / "build/chapters").glob("*/*.ipynb"))
+    assert len(chapters) == 3
+    printed = command(clone, sys.executable, "-m", "pytest", "--nbval", "-p", "no:cacheprovider", "--quiet", *chapters)
+    assert " passed" in printed
+    assert "failed" not in printed

@@ -1,0 +1,188 @@
+"""The project's own files agree with each other and with what is committed."""
+
+import ast
+import json
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+from ruamel.yaml import YAML
+
+from closure import cells, closure
+from conftest import HOME
+from latent_factors.claims import load_claims
+from latent_factors.notebook import declared, strip
+from latent_factors.settings import Settings, load_settings
+
+PACKAGE = HOME / "src" / "latent_factors"
+NOTEBOOKS = sorted((HOME / "notebooks").glob("*.ipynb"))
+CHECKS = {"settings.py", "paths.py", "errors.py"}  # they check and locate; dvc.yaml says why no stage needs them
+PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
+DECLARED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
+IMPORTED_AS = {"PIL": "pillow", "ruamel": "ruamel.yaml", "sklearn": "scikit-learn"}
+
+
+def yaml(name: str):
+    return YAML(typ="safe", pure=True).load((HOME / name).read_text())
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked() -> dict[str, str]:
+    lines = (HOME / "requirements.lock").read_text().splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    assert all(len(pair) == 2 for pair in pairs)
+    return {canonical(name): version for name, version in pairs}
+
+
+def test_the_lock_pins_every_dependency():
+    lock = locked()
+    assert all(re.fullmatch(r"[0-9][\w.]*", version) for version in lock.values())
+    for requirement in DECLARED:
+        name, _, version = requirement.partition("==")
+        assert canonical(name) in lock, name
+        assert not version or lock[canonical(name)] == version
+    assert lock["torch"] == "2.13.0"
+
+
+def test_conda_users_get_the_same():
+    environment = yaml("environment.yml")
+    *conda, pip = environment["dependencies"]
+    assert "python=3.11" in conda
+    assert PROJECT["requires-python"].startswith(">=3.11,")
+    assert pip["pip"] == ["--requirement requirements.lock", "--editable ."]
+
+
+def test_everything_imported_is_declared():
+    sources = [path.read_text() for path in (*PACKAGE.rglob("*.py"), *(HOME / "tests").glob("*.py"))]
+    sources += [cells(path) for path in NOTEBOOKS]
+    names = set()
+    for source in sources:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(node.module.split(".")[0])
+    foreign = names - sys.stdlib_module_names - {"latent_factors", "closure", "conftest", "tiny"}
+    known = {canonical(requirement.partition("==")[0]) for requirement in DECLARED}
+    assert {canonical(IMPORTED_AS.get(name, name)) for name in foreign} <= known
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_are_stored_without_outputs(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert nbformat.writes(strip(notebook)) + "\n" == path.read_text()
+
+
+def stages():
+    """Every stage of dvc.yaml with its matrix filled in: name, command, dependencies, parameters."""
+    dataset = yaml("params.yaml")["dataset"]
+    for name, stage in yaml("dvc.yaml")["stages"].items():
+        for model in stage.get("matrix", {}).get("model", [""]):
+            values = {"item.model": model, "item.task": "rating", "item.dataset": dataset, "dataset": dataset,
+                      "key": f"{dataset}-rating-{model}"}
+
+            def fill(text: str, values=values) -> str:
+                return re.sub(r"\$\{([\w.]+)\}", lambda found: values[found[1]], text)
+
+            params = [fill(entry) if isinstance(entry, str) else entry for entry in stage.get("params", [])]
+            yield f"{name}@{model}", fill(stage["cmd"]), {fill(path) for path in stage.get("deps", [])}, params
+
+
+STAGES = [pytest.param(*stage, id=stage[0]) for stage in stages()]
+
+
+@pytest.mark.parametrize(("name", "command", "deps", "params"), STAGES)
+def test_a_stage_depends_on_what_it_uses_and_no_more(name, command, deps, params):
+    modules = {path.removeprefix("src/latent_factors/") for path in deps if re.match(r"src/.*\.py$", path)}
+    module = re.search(r"-m latent_factors\.(\w+)", command)[1]
+    sources, extra = [f"import latent_factors.{module}"], set()
+    if module == "notebook":
+        notebook = re.search(r"notebooks/\S+\.ipynb", command)[0]
+        assert notebook in deps
+        sources.append(cells(HOME / notebook))
+        model = re.search(r"-p model (\w+)", command)
+        if model:
+            sources.append(f"import latent_factors.models.{model[1]}")
+            extra = {"models/dot.py"}  # the rule that two of the models share
+        wanted = declared(nbformat.read(HOME / notebook, as_version=4))
+        sections = {entry for entry in params if entry in Settings.model_fields}
+        assert sections == set(wanted) & set(Settings.model_fields)
+        assert "requirements.lock" in deps
+    needed = closure(sources, PACKAGE) - CHECKS
+    if module == "settings":
+        needed = {"settings.py"}
+    assert modules - extra == needed - extra, name
+
+
+def test_reports_follow_their_schema():
+    metrics = json.loads((HOME / "reports" / "metrics.json").read_text())
+    settings = load_settings(HOME / "params.yaml")
+    assert {row["model"] for row in metrics} == set(type(settings.rating).model_fields)
+    for row in metrics:
+        assert {key: type(value) for key, value in row.items()} == {
+            "dataset": str, "task": str, "split": str, "model": str, "metric": str, "part": str, "mean": float,
+            "low": float, "high": float, "seeds": int,
+        }
+        assert row["low"] <= row["mean"] <= row["high"]
+        assert row["seeds"] == settings.seeds.count
+    claims = json.loads((HOME / "reports" / "claims.json").read_text())
+    assert [row["id"] for row in claims] == list(load_claims(HOME / "notebooks" / "claims.yaml"))
+    for row in claims:
+        assert {key: type(value) for key, value in row.items()} == {
+            "id": str, "paper": str, "claim": str, "dataset": str, "task": str, "effect": float, "low": float,
+            "high": float, "rule": str, "verdict": str, "chapter": str,
+        }
+        assert row["verdict"] in ("holds", "fails", "undecided")
+        assert (HOME / "notebooks" / f"{row['chapter']}.ipynb").is_file()
+
+
+def test_settings_are_the_best_of_the_committed_trials():
+    """params.yaml holds what `make tune` found: nothing was picked by hand."""
+    pandas = pytest.importorskip("pandas")
+    trials = pandas.read_csv(HOME / "reports" / "tuning.csv")
+    settings = load_settings(HOME / "params.yaml")
+    assert set(trials.groupby("model").size()) == {settings.tune.trials}
+    for model, own in trials.groupby("model"):
+        best = own.loc[own["validation_rmse"].idxmin()]
+        chosen = getattr(settings.rating, model).model_dump()
+        tuned = [key for key in chosen if key in own and own[key].notna().all()]
+        assert {key: chosen[key] for key in tuned} == {key: best[key] for key in tuned}
+        for point in getattr(settings.curve, model, []):
+            at_k = own[own["dim"] == point.dim]
+            best = at_k.loc[at_k["validation_rmse"].idxmin()]
+            assert {key: getattr(point, key) for key in tuned} == {key: best[key] for key in tuned}
+
+
+def test_no_data_in_git():
+    ignored = (HOME / ".gitignore").read_text().splitlines()
+    assert "/data/" in ignored
+    assert (HOME / "data.dvc").is_file()
+
+
+def test_the_readme_names_the_two_commands():
+    readme = (HOME / "README.md").read_text()
+    for command in ("make repro", "make test", "dvc exp run -S", "dvc exp show", "dvc push"):
+        assert command in readme
+
+
+def test_figures_and_pages_carry_their_provenance():
+    from PIL import Image
+
+    for path in sorted((HOME / "reports" / "figures").glob("*.png")):
+        record = json.loads(Image.open(path).text["Provenance"])
+        assert list(record) == ["notebook", "notebook_sha256", "data", "data_sha256", "parameters", "versions"]
+        assert (HOME / record["notebook"]).is_file()
+        assert record["data_sha256"] in path.with_suffix(".svg").read_text()
+    for path in sorted((HOME / "reports" / "chapters").glob("*.html")):
+        text = path.read_text()
+        assert "What made this page" in text
+        assert "http://" not in re.sub(r"http://www\.w3\.org/\S+", "", text)
+        for link in re.findall(r'(?:src|href)="([^"#]+)"', text):
+            assert Path(path.parent, link).exists() or link.startswith("https://"), link

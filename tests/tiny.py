@@ -1,0 +1,82 @@
+"""The whole pipeline on made data: a temporary clone of this project that runs in about a minute."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from ruamel.yaml import YAML
+
+from conftest import HOME, planted, write_inter
+from latent_factors.data.atomic import write_atomic
+
+ENVIRONMENT = os.environ | {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org",
+    "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org",
+}
+yaml = YAML()
+
+
+def command(folder: Path, *words: str, check: bool = True) -> str:
+    """Run a command in a folder and return what it printed."""
+    done = subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(words)}: exit status {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def make(folder: Path) -> Path:
+    """Clone this project as it stands into `folder`, with made data and tiny parameters, committed."""
+    listed = command(HOME, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+    for name in listed:
+        made_by_pipeline = name.startswith("reports/") and name != "reports/tuning.csv"
+        if (HOME / name).is_file() and not made_by_pipeline and name not in ("dvc.lock", "data.dvc"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(HOME / name, folder / name)
+    change(folder, shrink)
+    data(folder)
+    command(folder, "git", "init", "--quiet", "--initial-branch=main")
+    command(folder, "dvc", "add", "--quiet", "data")
+    command(folder, "git", "add", "--all")
+    command(folder, "git", "commit", "--quiet", "--message", "tiny")
+    return folder
+
+
+def change(folder: Path, function) -> None:
+    """Edit params.yaml: `function` gets its content and changes it."""
+    path = folder / "params.yaml"
+    values = yaml.load(path.read_text())
+    function(values)
+    with path.open("w") as file:
+        yaml.dump(values, file)
+
+
+def shrink(values: dict) -> None:
+    """Set every size to what a minute allows."""
+    values["dataset"] = "tiny"
+    values["seeds"]["count"] = 2
+    values["statistics"].update(replicates=100, blocks=2)
+    for settings in [*values["rating"].values(), *(point for points in values["curve"].values() for point in points)]:
+        settings.update({key: small for key, small in {"epochs": 3, "batch_size": 256}.items() if key in settings})
+        if "dim" in settings:
+            settings["dim"] = min(settings["dim"], 4)
+    for model, points in values["curve"].items():
+        values["curve"][model] = points[:2]
+
+
+def data(folder: Path) -> None:
+    """Write data/tiny: planted ratings of 60 users for 40 items with titles, genres and years."""
+    ratings = planted(users=60, items=40, rank=2, noise=0.5, filled=0.5)
+    ratings["rating"] = ratings["rating"].clip(1, 5).round()
+    write_inter(folder, "tiny", ratings)
+    number = np.arange(40)
+    items = pd.DataFrame({
+        "item_id": [f"i{n}" for n in number], "movie_title": [f"Film {n}" for n in number],
+        "release_year": (1960 + number).astype(str), "class": np.where(number % 2, "Drama", "Comedy War"),
+    })
+    types = {"item_id": "token", "movie_title": "token_seq", "release_year": "token", "class": "token_seq"}
+    write_atomic(items, types, folder / "data" / "tiny" / "tiny.item")
