@@ -1,0 +1,36 @@
+PYTHON ?= python3.11
+NAME ?=
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
+
+.PHONY: repro test lab data tune bench clean
+.DEFAULT_GOAL := repro
+
+repro: .venv/ready data  ## everything: environment, data, pipeline, reports
+	dvc repro
+	@echo "Open reports/index.html; the verdicts stand in reports/claims.md"
+
+test: .venv/ready  ## every test
+	ruff check .
+	pytest
+
+lab: .venv/ready  ## JupyterLab; notebooks are saved without outputs
+	jupyter lab notebooks
+
+data: .venv/ready  ## fetch the data set of params.yaml, or NAME=…
+	python -m latent_factors.data.fetch $(NAME)
+
+tune: .venv/ready data  ## search settings on the validation part, write them to params.yaml (hours)
+	python -m latent_factors.tune
+
+bench: .venv/ready data  ## time what should be fast, into build/bench.json
+	python -m latent_factors.bench
+
+clean:  ## remove what `make repro` can make again; data, environment and DVC's cache stay
+	rm -rf build failed .pytest_cache .ruff_cache .hypothesis
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --requirement requirements.lock
+	python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
