@@ -126,7 +126,7 @@ def test_a_faulty_params_yaml_stops_before_anything_runs(project):
     path.write_text(path.read_text().replace("  count: 5", "  cuont: 5"))
     done = run(write(project), "out")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[0] == "error: params.yaml: seeds.count is missing; add it"
+    assert done.stderr == "error: params.yaml: unknown key seeds.cuont; did you mean count?\n"
     assert not (project / "build").exists()
 
 

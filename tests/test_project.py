@@ -131,6 +131,7 @@ def test_reports_follow_their_schema():
             "low": float, "high": float, "seeds": int,
         }
         assert row["low"] <= row["mean"] <= row["high"]
+        assert re.fullmatch(r"test(, (user|item) block \d+)?", row["part"])
         assert row["seeds"] == settings.seeds.count
     claims = json.loads((HOME / "reports" / "claims.json").read_text())
     assert [row["id"] for row in claims] == list(load_claims(HOME / "notebooks" / "claims.yaml"))

@@ -30,6 +30,7 @@ def test_the_committed_file_is_sound(settings):
 @pytest.mark.parametrize(
     ("old", "new", "parts"),
     [
+        (r"^  validation: .*$", "", ["split.validation is missing; add it"]),
         (r"^dataset:", "colour: red\ndataset:", ["unknown key colour", "known here: dataset"]),
         (r"^    patience: (\d+)  ", r"    patience: \1\n    patiense: 4  ", ["rating.mf.patiense", "mean patience?"]),
         (r"^  mf:(.*)\n    dim: \d+", r"  mf:\1\n    dim: -4", ["rating.mf.dim", "than or equal to 1, got -4"]),
@@ -50,14 +51,17 @@ def test_a_fault_is_one_sentence_with_key_and_remedy(project, old, new, parts):
         assert part in sentence
 
 
-def test_a_misspelt_key_names_the_right_one_and_the_missing_one(project):
+def test_a_misspelt_key_is_one_fault_and_two_faults_are_two_lines(project):
+    assert refused(project, "^    learning_rate:", "    learning_rat:") == (
+        "params.yaml: unknown key rating.mf.learning_rat; did you mean learning_rate?"
+    )
     path = project / "params.yaml"
-    path.write_text(path.read_text().replace("    learning_rate:", "    learning_rat:", 1))
+    path.write_text(path.read_text().replace("  threads: 2", "  threads: two").replace("  count: 5", ""))
     with pytest.raises(UserError) as error:
         load_settings()
-    assert str(error.value).splitlines() == [
-        "params.yaml: rating.mf.learning_rate is missing; add it",
-        "params.yaml: unknown key rating.mf.learning_rat; did you mean learning_rate?",
+    assert str(error.value).splitlines()[1:] == [
+        "params.yaml: seeds.count is missing; add it",
+        "params.yaml: compute.threads: input should be a valid integer, got 'two'; correct it",
     ]
 
 

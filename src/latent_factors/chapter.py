@@ -80,4 +80,5 @@ class Chapter:
         ])))
 
     def _write(self, name: str, rows: list[dict]) -> None:
-        (self.folder / name).write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
+        (self.folder / name).write_text(text + "\n", encoding="utf-8")

@@ -5,15 +5,22 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
+from latent_factors.errors import UserError
 from latent_factors.paths import root
 
 PACKAGES = ("torch", "numpy", "pandas", "matplotlib")
 
 
 def data_hash(dataset: str) -> str:
-    """Return the SHA-256 over names and contents of the files of data/<dataset>."""
+    """Return the SHA-256 over names and contents of the files of data/<dataset>.
+
+    Raises UserError when there is no such folder.
+    """
+    folder = root() / "data" / dataset
+    if not folder.is_dir():
+        raise UserError(f"data/{dataset} is missing; `make data` fetches it")
     digest = hashlib.sha256()
-    for path in sorted((root() / "data" / dataset).iterdir()):
+    for path in sorted(folder.iterdir()):
         with path.open("rb") as file:
             digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()

@@ -8,6 +8,7 @@ a result, and no stage but the check of params.yaml depends on it.
 
 import difflib
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -215,8 +216,7 @@ def parse(kind: type[S], values: Any, where: str) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        faults = [_sentence(kind, fault, where) for fault in error.errors(include_url=False)]
-        raise UserError("\n".join(faults)) from None
+        raise UserError("\n".join(_sentences(kind, error.errors(include_url=False), where))) from None
 
 
 def section(key: str) -> Any:
@@ -246,22 +246,39 @@ def points(task: str, model: str, values: dict | list[dict]) -> list[Section]:
     return [parse(models[model], entry, f"settings of {task}.{model}") for entry in entries]
 
 
-def _sentence(kind: type[BaseModel], fault: dict, where: str) -> str:
-    key = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        known = _known_keys(kind, fault["loc"][:-1])
-        close = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
-        remedy = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
-        return f"{where}: unknown key {key}; {remedy}"
-    if fault["type"] == "missing":
-        return f"{where}: {key} is missing; add it"
+def _sentences(kind: type[BaseModel], faults: list[dict], where: str) -> list[str]:
+    misspelt = {}  # location of an unknown key → the known key it resembles
+    for fault in faults:
+        if fault["type"] == "extra_forbidden":
+            *parents, name = fault["loc"]
+            close = difflib.get_close_matches(str(name), _known_keys(kind, parents), n=1)
+            misspelt[fault["loc"]] = (*parents, *close)
+    missing = [fault for fault in faults if fault["type"] == "missing" and fault["loc"] not in misspelt.values()]
+    return [
+        *(_unknown(kind, location, meant, where) for location, meant in misspelt.items()),
+        *(f"{where}: {_dotted(fault['loc'])} is missing; add it" for fault in missing),
+        *(_wrong(fault, where) for fault in faults if fault["type"] not in ("extra_forbidden", "missing")),
+    ]
+
+
+def _unknown(kind: type[BaseModel], location: tuple, meant: tuple, where: str) -> str:
+    known = ", ".join(_known_keys(kind, location[:-1]))
+    remedy = f"did you mean {meant[-1]}?" if len(meant) == len(location) else f"known here: {known}"
+    return f"{where}: unknown key {_dotted(location)}; {remedy}"
+
+
+def _wrong(fault: dict, where: str) -> str:
     what = fault["msg"].removeprefix("Value error, ")
-    what = what[:1].lower() + what[1:]
     got = "" if isinstance(fault["input"], dict | list) else f", got {fault['input']!r}"
-    return f"{where}: {f'{key}: ' if key else ''}{what}{got}; correct it"
+    key = f"{_dotted(fault['loc'])}: " if fault["loc"] else ""
+    return f"{where}: {key}{what[:1].lower()}{what[1:]}{got}; correct it"
 
 
-def _known_keys(kind: type[BaseModel], location: tuple) -> list[str]:
+def _dotted(location: tuple) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _known_keys(kind: type[BaseModel], location: Sequence) -> list[str]:
     for part in location:
         if isinstance(part, int):
             continue
