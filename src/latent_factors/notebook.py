@@ -147,10 +147,7 @@ def _execute(source, notebook: Path, parameters: dict, part: Path):
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
-    os.environ |= {
-        "LATENT_FACTORS_OUT": str(part), "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0",
-        "JUPYTER_PLATFORM_DIRS": "1",
-    }
+    os.environ |= {"LATENT_FACTORS_OUT": str(part), "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0"}
     _end_with_parent()
     print(f"{notebook}", *(f"{name}={value}" for name, value in parameters.items() if isinstance(value, str)),
           file=sys.stderr, flush=True)
