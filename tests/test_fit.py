@@ -10,7 +10,7 @@ from latent_factors.runs import load_model, load_run, save_run
 from latent_factors.settings import ALS, MF, Compute, Seeds
 from latent_factors.tasks import rating
 
-POINT = MF(dim=3, l2=0.02, l2_bias=0.001, learning_rate=0.02, batch_size=256, epochs=8, patience=3)
+POINT = MF(dim=3, l2=0.1, l2_bias=0.01, l2_power=0.5, learning_rate=0.02, batch_size=256, epochs=8, patience=3)
 
 
 @pytest.fixture
@@ -106,5 +106,17 @@ def test_predictions_are_clipped_to_the_training_scale(task):
 
 
 def test_als_ends_by_patience_too(task):
-    point = ALS(dim=8, l2=0.001, l2_bias=0.001, epochs=40, patience=2)
+    point = ALS(dim=8, l2=0.001, l2_bias=0.001, l2_power=1.0, epochs=40, patience=2)
     assert max(row["epoch"] for row in train(task, [1], point, "als").history) < 40
+
+
+def test_the_penalty_weighs_a_power_of_the_frequency(task):
+    """The gradient of feature f's penalty is 2 λ n_f^ν e_f / n."""
+    for power in (0.0, 0.5, 1.0):
+        point = POINT.model_copy(update={"l2_power": power})
+        model = models.build("mf", point, task.inputs)
+        weight = task.frequency**power / len(task.train[1])
+        model.penalty(weight).backward()
+        seen = task.frequency > 0
+        pull = (model.embedding.weight.grad / (2 * point.l2 * model.embedding.weight))[seen, 0].detach()
+        torch.testing.assert_close(pull * len(task.train[1]), task.frequency[seen] ** power)

@@ -46,7 +46,7 @@ def test_without_times_only_a_random_split_works_and_mf_reaches_its_mark(project
         with pytest.raises(UserError, match=f"split.kind {kind} needs times, and ml-1m has no column"):
             rating.prepare("ml-1m", settings.data, settings.split.model_copy(update={"kind": kind}), cpu)
     task = rating.prepare("ml-1m", settings.data, settings.split, cpu)
-    point = MF(dim=16, learning_rate=0.005, l2=0.05, l2_bias=0.005, batch_size=4096, epochs=8, patience=2)
+    point = MF(dim=16, learning_rate=0.005, l2=0.8, l2_bias=0.1, l2_power=0.5, batch_size=8192, epochs=12, patience=2)
     seeds = derive_seeds(Seeds(root=1, count=1), "rating.mf")
     trained = fit("rating.mf", lambda: models.build("mf", point, task.inputs), task, point, seeds)
     ids, truth = task.test

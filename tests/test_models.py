@@ -18,10 +18,10 @@ GRADIENT = {"learning_rate": 0.01, "batch_size": 512, "epochs": 60, "patience": 
 SETTINGS = {
     "mean": Mean(),
     "biases": Biases(user_damping=1.0, item_damping=1.0),
-    "mf": MF(dim=4, l2=0.02, l2_bias=0.001, **GRADIENT),
-    "als": ALS(dim=4, l2=0.02, l2_bias=0.001, epochs=40, patience=5),
-    "mlp": MLP(dim=8, l2=0.001, **GRADIENT),
-    "neumf": NeuMF(dim=8, l2=0.001, **GRADIENT),
+    "mf": MF(dim=4, l2=0.1, l2_bias=0.01, l2_power=0.5, **GRADIENT),
+    "als": ALS(dim=4, l2=0.1, l2_bias=0.01, l2_power=0.5, epochs=40, patience=5),
+    "mlp": MLP(dim=8, l2=0.01, l2_power=0.5, **GRADIENT),
+    "neumf": NeuMF(dim=8, l2=0.01, l2_power=0.5, **GRADIENT),
 }
 NOISE = 0.2
 
@@ -87,8 +87,8 @@ def test_biases_solve_their_ridge_regression(task):
 
 
 def test_als_solves_each_users_ridge_regression(task):
-    """After a sweep every user's factors and bias solve equation (Σ x xᵀ + n Λ) w = Σ x (r − μ − b_i) exactly."""
-    settings = ALS(dim=3, l2=0.1, l2_bias=0.02, epochs=1, patience=1)
+    """After a sweep every user's factors and bias solve equation (Σ x xᵀ + n^ν Λ) w = Σ x (r − μ − b_i) exactly."""
+    settings = ALS(dim=3, l2=0.1, l2_bias=0.02, l2_power=0.7, epochs=1, patience=1)
     torch.manual_seed(0)
     model = models.build("als", settings, task.inputs)
     ids, target = task.train
@@ -100,13 +100,14 @@ def test_als_solves_each_users_ridge_regression(task):
         other = ids[mine, 1]
         x = torch.cat([factors[other], torch.ones(len(other), 1)], 1)
         rest = target[mine].double() - model.mean.double() - bias[other]
-        normal = x.T @ x + len(other) * torch.diag(torch.tensor([0.1, 0.1, 0.1, 0.02], dtype=torch.double))
+        ridge = torch.diag(torch.tensor([0.1, 0.1, 0.1, 0.02], dtype=torch.double))
+        normal = x.T @ x + len(other) ** 0.7 * ridge
         exact = torch.linalg.solve(normal, x.T @ rest)
         torch.testing.assert_close(torch.cat([factors[user], bias[user, None]]), exact, atol=1e-4, rtol=1e-4)
 
 
 def test_als_lowers_the_objective_in_every_sweep(task):
-    settings = ALS(dim=3, l2=0.1, l2_bias=0.02, epochs=1, patience=1)
+    settings = ALS(dim=3, l2=0.1, l2_bias=0.02, l2_power=1.0, epochs=1, patience=1)
     torch.manual_seed(0)
     model = models.build("als", settings, task.inputs)
     ids, target = task.train
@@ -122,17 +123,17 @@ def test_als_lowers_the_objective_in_every_sweep(task):
 
 
 def test_mf_has_the_gradient_of_its_equation(task):
-    """Against a plain loop over ratings: mean (r − r̂)² + Σ_f p_f (λ ‖e_f‖² + λ_b b_f²)."""
-    settings = MF(dim=2, l2=0.3, l2_bias=0.2, **GRADIENT)
+    """Against a plain loop over ratings: mean (r − r̂)² + Σ_f w_f (λ ‖e_f‖² + λ_b b_f²), w_f = n_f / n (ν = 1)."""
+    settings = MF(dim=2, l2=0.3, l2_bias=0.2, l2_power=1.0, **GRADIENT)
     torch.manual_seed(3)
     model = models.build("mf", settings, task.inputs).double()
     torch.nn.init.normal_(model.bias.weight)
     ids, target = (part[:40] for part in task.train)
-    share = torch.zeros(task.inputs.number, dtype=torch.double)
+    weight = torch.zeros(task.inputs.number, dtype=torch.double)
     for row in ids.tolist():
         for feature in row:
-            share[feature] += 1 / 40
-    loss = (model(ids) - target).square().mean() + model.penalty(share)
+            weight[feature] += 1 / 40
+    loss = (model(ids) - target).square().mean() + model.penalty(weight)
     loss.backward()
     table, bias, mean = (p.detach().clone() for p in (model.embedding.weight, model.bias.weight, model.mean))
     grad = torch.zeros_like(table)
@@ -150,7 +151,7 @@ def test_mf_has_the_gradient_of_its_equation(task):
 def test_neumf_by_hand():
     """K = 1, one hidden unit of each layer at work: r̂ = μ + w_0 g_u g_i + w_1 relu(3 relu(m_u + 2 m_i))."""
     inputs = models.Inputs(number=2, fields=2, unseen=torch.tensor([], dtype=torch.long), mean=3.0)
-    model = models.build("neumf", NeuMF(dim=1, l2=0.0, **GRADIENT), inputs)
+    model = models.build("neumf", NeuMF(dim=1, l2=0.0, l2_power=0.0, **GRADIENT), inputs)
     weights = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
     weights["embedding.weight"] = torch.tensor([[2.0, 0.5], [-1.0, 1.0]])
     weights["net.0.weight"][5] = torch.tensor([1.0, 2.0])
@@ -162,7 +163,7 @@ def test_neumf_by_hand():
 
 def test_the_mlp_has_the_widths_of_the_paper():
     inputs = models.Inputs(number=2, fields=2, unseen=torch.tensor([0]), mean=3.0)
-    model = models.build("mlp", MLP(dim=8, l2=0.0, **GRADIENT), inputs)
+    model = models.build("mlp", MLP(dim=8, l2=0.0, l2_power=0.0, **GRADIENT), inputs)
     assert [layer.weight.shape for layer in model.net if hasattr(layer, "weight")] == [(128, 16), (64, 128), (1, 64)]
     assert not model.embedding.weight[0].any()  # the unseen id
 

@@ -23,10 +23,6 @@ class UniformTable(nn.Module):
         """Return the vectors (..., K) of ids (...)."""
         return F.embedding(ids, self.weight)
 
-    def penalty(self, share: Tensor) -> Tensor:
-        """Return Σ_f p_f ‖e_f‖², p (N,) being each feature's share of the training rows.
-
-        This is the mean over training rows of the squared norms of the vectors they look up, so its weight
-        means the same in ridge regression, where it is λ n_f ‖e_f‖² beside the sum of squared errors.
-        """
-        return (share * self.weight.square().sum(1)).sum()
+    def penalty(self, weight: Tensor) -> Tensor:
+        """Return Σ_f w_f ‖e_f‖² for weights w (N,)."""
+        return (weight * self.weight.square().sum(1)).sum()

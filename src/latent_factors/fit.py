@@ -22,7 +22,7 @@ class Task(Protocol):
     """What the loop asks of a task."""
 
     train: tuple[Tensor, Tensor]
-    share: Tensor
+    frequency: Tensor
 
     def loss(self, predict: Predict, rows: Tensor) -> Tensor:
         """Return the mean loss of the training rows (B,); `predict` maps ids (B, F) to outputs (B,)."""
@@ -88,11 +88,11 @@ def fit(name: str, build: Callable[[], nn.Module], task: Task, settings: Section
     for seed in seeds:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            models.append(build().to(task.share.device))
+            models.append(build().to(task.frequency.device))
     kind = _Sweeps if hasattr(models[0], "sweep") else _Adam
     trainer = kind(name, models, task, settings, seeds)
 
-    best = task.share.new_full((len(seeds),), torch.inf)
+    best = task.frequency.new_full((len(seeds),), torch.inf)
     waited = torch.zeros_like(best)
     kept: dict[str, Tensor] = {}
     history: list[dict] = []
@@ -117,14 +117,18 @@ def fit(name: str, build: Callable[[], nn.Module], task: Task, settings: Section
 
 
 class _Objective(nn.Module):
-    """A model's loss and penalty as one module, so that both take stacked weights."""
+    """A model's loss and penalty as one module, so that both take stacked weights.
 
-    def __init__(self, model: nn.Module, task: Task):
+    The penalty of feature f weighs n_f^ν / n, ν being `settings.l2_power`.
+    """
+
+    def __init__(self, model: nn.Module, task: Task, settings: Section):
         super().__init__()
         self.model, self.task = model, task
+        self.weight = task.frequency**settings.l2_power / len(task.train[1])
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        return self.task.loss(self.model, rows), self.model.penalty(self.task.share)
+        return self.task.loss(self.model, rows), self.model.penalty(self.weight)
 
 
 class _Adam:
@@ -132,7 +136,7 @@ class _Adam:
 
     def __init__(self, name: str, models: list[nn.Module], task: Task, settings: Section, seeds: list[int]):
         self.name, self.task, self.settings = name, task, settings
-        objectives = [_Objective(model, task) for model in models]
+        objectives = [_Objective(model, task, settings) for model in models]
         self.parameters, _ = stack_module_state(objectives)
         self.objective = vmap(lambda weights, rows: functional_call(objectives[0], weights, (rows,)))
         self.optimiser = torch.optim.Adam(self.parameters.values(), lr=settings.learning_rate, fused=True)
@@ -143,7 +147,7 @@ class _Adam:
         number = len(self.task.train[1])
         order = torch.stack([torch.randperm(number, generator=generator) for generator in self.generators])
         losses = []
-        for rows in order.to(self.task.share.device).split(self.settings.batch_size, dim=1):  # (S, B)
+        for rows in order.to(self.task.frequency.device).split(self.settings.batch_size, dim=1):  # (S, B)
             loss, penalty = self.objective(self.parameters, rows)
             self.optimiser.zero_grad()
             (loss + penalty).sum().backward()

@@ -10,6 +10,7 @@ whatever it wrote to LATENT_FACTORS_OUT appear in OUT together at the end, or no
 
 import argparse
 import ast
+import copy
 import os
 import re
 import shutil
@@ -65,7 +66,7 @@ def run(notebook: Path, out: Path, texts: dict[str, str], sections: dict[str, st
 
 
 def stable(notebook):
-    """Return an executed notebook without anything that differs from run to run.
+    """Take out of an executed notebook, in place, what differs from run to run, and return it.
 
     What goes to stderr is for the terminal and is dropped.
     """
@@ -86,8 +87,8 @@ def stable(notebook):
 
 
 def strip(notebook, outputs: bool = True):
-    """Return a notebook with fixed metadata, only tags left on its cells, and (`outputs`) no outputs."""
-    notebook["metadata"] = METADATA
+    """Give a notebook fixed metadata, in place, leave only tags on its cells and (`outputs`) no outputs; return it."""
+    notebook["metadata"] = copy.deepcopy(METADATA)
     for cell in notebook["cells"]:
         tags = cell["metadata"].get("tags")
         cell["metadata"] = {"tags": tags} if tags else {}

@@ -114,9 +114,10 @@ class Biases(Exact):
 
 
 class Factors(Section):
-    """What every factor model has: K, and when training ends."""
+    """What every factor model has: K, how frequency tilts the penalty, and when training ends."""
 
     dim: Count
+    l2_power: Annotated[float, Field(ge=0, le=1)]
     epochs: Count
     patience: Count
 

@@ -25,20 +25,35 @@ from latent_factors.paths import root
 from latent_factors.settings import Seeds, Settings, load_settings, points
 from latent_factors.tasks import rating
 
-Suggest = Callable[[optuna.Trial], dict[str, float]]
+
+def _log(trial: optuna.Trial, name: str, low: float, high: float) -> float:
+    return float(f"{trial.suggest_float(name, low, high, log=True):.3g}")
 
 
-def _log(low: float, high: float) -> Callable[[optuna.Trial, str], float]:
-    return lambda trial, name: float(f"{trial.suggest_float(name, low, high, log=True):.3g}")
+def _biases(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return {name: _log(trial, name, 0.1, 100) for name in ("user_damping", "item_damping")}
 
 
-# What is tuned, and within which bounds; every other setting stays as params.yaml has it.
-SPACES: dict[str, dict[str, Callable[[optuna.Trial, str], float]]] = {
-    "biases": {"user_damping": _log(0.1, 100), "item_damping": _log(0.1, 100)},
-    "mf": {"learning_rate": _log(1e-3, 3e-2), "l2": _log(1e-3, 1), "l2_bias": _log(1e-4, 0.3)},
-    "als": {"l2": _log(1e-2, 1), "l2_bias": _log(1e-4, 0.3)},
-    "mlp": {"learning_rate": _log(1e-3, 3e-2), "l2": _log(1e-5, 1)},
-    "neumf": {"learning_rate": _log(1e-3, 3e-2), "l2": _log(1e-5, 1)},
+def _ridge(trial: optuna.Trial, frequency: float, low: float, high: float, bias: bool) -> dict[str, float]:
+    """Suggest the penalty λ n_f^ν by its strength a rating at the mean frequency, which matters, and its tilt ν."""
+    power = round(trial.suggest_float("l2_power", 0, 1), 2)
+    scale = frequency ** (1 - power)
+    strengths = {"l2": _log(trial, "l2", low, high)} | ({"l2_bias": _log(trial, "l2_bias", 1e-4, 0.3)} if bias else {})
+    return {"l2_power": power} | {name: float(f"{value * scale:.3g}") for name, value in strengths.items()}
+
+
+def _adam(trial: optuna.Trial) -> dict[str, float]:
+    return {"learning_rate": _log(trial, "learning_rate", 1e-3, 2e-2)}
+
+
+# What is tuned, and within which bounds; every other setting stays as params.yaml has it. The networks may do with
+# far less penalty than the dot products, so their range reaches lower.
+SPACES: dict[str, Callable[[optuna.Trial, float], dict[str, float]]] = {
+    "biases": _biases,
+    "mf": lambda trial, frequency: _adam(trial) | _ridge(trial, frequency, 0.01, 1, bias=True),
+    "als": lambda trial, frequency: _ridge(trial, frequency, 0.01, 1, bias=True),
+    "mlp": lambda trial, frequency: _adam(trial) | _ridge(trial, frequency, 1e-4, 1, bias=False),
+    "neumf": lambda trial, frequency: _adam(trial) | _ridge(trial, frequency, 1e-4, 1, bias=False),
 }
 
 
@@ -48,22 +63,22 @@ def tune(model: str, settings: Settings, problem: rating.RatingTask) -> list[dic
     dims = settings.tune.dims if "dim" in base else [None]
     rows, start = [], None
     for dim in dims:
-        trials = _study(model, base | ({"dim": dim} if dim else {}), start, len(dims), settings, problem)
-        best = min(trials, key=lambda row: row["validation_rmse"])
-        start = {key: best[key] for key in SPACES[model]}
+        trials, start = _study(model, base | ({"dim": dim} if dim else {}), start, len(dims), settings, problem)
         rows += [{"dataset": settings.dataset, "model": model, "dim": dim, **row} for row in trials]
     return rows
 
 
 def _study(
     model: str, base: dict, start: dict | None, shares: int, settings: Settings, problem: rating.RatingTask
-) -> list[dict]:
+) -> tuple[list[dict], dict]:
+    """Search one K, beginning with the suggestions `start`; return a row a trial and the best suggestions."""
     name = f"rating.{model}"
     runs = derive_seeds(Seeds(root=settings.tune.seed, count=settings.tune.runs), f"tune/{name}")
+    seen = problem.frequency[problem.frequency > 0].mean().item()
     rows: list[dict] = []
 
     def objective(trial: optuna.Trial) -> float:
-        tried = {key: suggest(trial, key) for key, suggest in SPACES[model].items()}
+        tried = SPACES[model](trial, seen)
         (point,) = points("rating", model, base | tried)
         try:
             score = fit(name, lambda: build(model, point, problem.inputs), problem, point, runs).best.mean().item()
@@ -72,25 +87,23 @@ def _study(
         rows.append({"trial": trial.number, **tried, "validation_rmse": score})
         return score
 
-    sampler = optuna.samplers.TPESampler(seed=settings.tune.seed)
-    study = optuna.create_study(direction="minimize", sampler=sampler)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=settings.tune.seed))
     if start is not None:
         study.enqueue_trial(start)
     study.optimize(objective, n_trials=settings.tune.trials // shares)
-    return rows
+    return rows, study.best_params
 
 
 def write_winners(path: Path, model: str, trials: pd.DataFrame) -> None:
     """Put a model's best settings into params.yaml, comments kept, the trial count beside them."""
     yaml = YAML()
-    yaml.width = 110
+    yaml.width = 200
     yaml.indent(mapping=2, sequence=4, offset=2)
     values = yaml.load(path.read_text(encoding="utf-8"))
     section = values["rating"][model]
-    tuned = list(SPACES[model])
+    tuned = [key for key in section if key in trials and trials[key].notna().all()]
     ranked = trials.sort_values("validation_rmse", kind="stable")
     if "dim" in section:
-        tuned = ["dim", *tuned]
         best = ranked.groupby("dim").head(1).sort_values("dim")
         curve = CommentedSeq([_flow(section, row, tuned) for row in best.to_dict("records")])
         values["curve"][model] = curve
@@ -126,9 +139,8 @@ def main(models: list[str]) -> None:
     for model in models or SPACES:
         trials = pd.DataFrame(tune(model, settings, problem))
         write_winners(root() / "params.yaml", model, trials)
-        known = pd.read_csv(record) if record.is_file() else pd.DataFrame(columns=["model"])
-        everything = pd.concat([known[known["model"] != model], trials], ignore_index=True)
-        everything.to_csv(record, index=False, float_format="%.6g")
+        others = pd.read_csv(record).query("model != @model") if record.is_file() else None
+        pd.concat([others, trials], ignore_index=True).to_csv(record, index=False, float_format="%.6g")
         print(f"{model}: best of {len(trials)} trials {trials['validation_rmse'].min():.4f}")
 
 

@@ -11,11 +11,15 @@ GROUP_ROWS = 2**13  # vectors gathered at a time: few enough to stay in the proc
 
 
 class Model(BiasedDot):
-    """The objective of `mf`, Σ (r − r̂)² + Σ_f n_f (λ ‖e_f‖² + λ_b b_f²), solved exactly for a side at a time."""
+    """The objective of `mf`, Σ (r − r̂)² + Σ_f n_f^ν (λ ‖e_f‖² + λ_b b_f²), solved exactly for a side at a time.
+
+    ν = 1 is ALS-WR; plain ridge is ν = 0; between them lies the scaling of Rendle et al. 2021 (iALS++).
+    """
 
     def __init__(self, embedding: nn.Module, settings: ALS, inputs: Inputs):
         super().__init__(embedding, inputs)
         self.ridge = torch.tensor([settings.l2] * settings.dim + [settings.l2_bias])
+        self.power = settings.l2_power
         self.plan = None
 
     @staticmethod
@@ -27,7 +31,7 @@ class Model(BiasedDot):
         """Solve for all items, then for all users; ids (n, 2), target (n,).
 
         With x = [q_i, 1] for the ratings of user u, the ridge solution [p_u, b_u] is
-        (Σ x xᵀ + n_u diag(λ, …, λ, λ_b))⁻¹ Σ x (r − μ − b_i).
+        (Σ x xᵀ + n_u^ν diag(λ, …, λ, λ_b))⁻¹ Σ x (r − μ − b_i).
         """
         if self.plan is None:
             self.plan = [_groups(ids[:, side], ids[:, 1 - side], target, len(self.bias.weight)) for side in (1, 0)]
@@ -39,7 +43,7 @@ class Model(BiasedDot):
             level = torch.cat([self.mean + bias[:, 0], bias.new_zeros(1)])
             for own, other, rating, count in groups:
                 x = known[other]  # (G, n, K + 1)
-                gram = x.mT @ x + torch.diag_embed(count[:, None] * ridge)
+                gram = x.mT @ x + torch.diag_embed(count[:, None] ** self.power * ridge)
                 moment = x.mT @ (rating - level[other])[..., None]
                 solution = torch.linalg.solve(gram, moment)[..., 0]
                 self.embedding.weight[own], self.bias.weight[own] = solution[:, :-1], solution[:, -1:]

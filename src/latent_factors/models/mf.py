@@ -8,7 +8,7 @@ from latent_factors.settings import MF
 
 
 class Model(BiasedDot):
-    """min mean (r − r̂)² + λ Σ_f p_f ‖e_f‖² + λ_b Σ_f p_f b_f², p_f a feature's share of the training rows."""
+    """min mean (r − r̂)² + Σ_f w_f (λ ‖e_f‖² + λ_b b_f²), w_f = n_f^ν / n."""
 
     def __init__(self, embedding: nn.Module, settings: MF, inputs: Inputs):
         super().__init__(embedding, inputs)
@@ -19,6 +19,6 @@ class Model(BiasedDot):
         """Return the width of the embedding: K."""
         return settings.dim
 
-    def penalty(self, share: Tensor) -> Tensor:
-        """Return the regulariser, a scalar, for shares p (N,)."""
-        return self.l2 * self.embedding.penalty(share) + self.l2_bias * self.bias.penalty(share)
+    def penalty(self, weight: Tensor) -> Tensor:
+        """Return Σ_f w_f (λ ‖e_f‖² + λ_b b_f²) for weights w (N,)."""
+        return self.l2 * self.embedding.penalty(weight) + self.l2_bias * self.bias.penalty(weight)

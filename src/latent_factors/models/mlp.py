@@ -34,6 +34,6 @@ class Model(nn.Module):
         """Return the predictions (B,) for rows of ids (B, F)."""
         return self.mean + self.net(self.embedding(ids).flatten(-2)).squeeze(-1)
 
-    def penalty(self, share: Tensor) -> Tensor:
-        """Return λ Σ_f p_f ‖e_f‖² for shares p (N,)."""
-        return self.l2 * self.embedding.penalty(share)
+    def penalty(self, weight: Tensor) -> Tensor:
+        """Return λ Σ_f w_f ‖e_f‖² for weights w (N,)."""
+        return self.l2 * self.embedding.penalty(weight)

@@ -38,6 +38,6 @@ class Model(nn.Module):
         joint = torch.cat([user * item, self.net(deep.flatten(-2))], -1)
         return self.mean + self.last(joint).squeeze(-1)
 
-    def penalty(self, share: Tensor) -> Tensor:
-        """Return λ Σ_f p_f (‖g_f‖² + ‖m_f‖²) for shares p (N,)."""
-        return self.l2 * self.embedding.penalty(share)
+    def penalty(self, weight: Tensor) -> Tensor:
+        """Return λ Σ_f w_f (‖g_f‖² + ‖m_f‖²) for weights w (N,)."""
+        return self.l2 * self.embedding.penalty(weight)

@@ -67,10 +67,9 @@ class RatingTask:
         return float(self.train[1].double().mean())
 
     @cached_property
-    def share(self) -> Tensor:
-        """The share p (N,) of the training rows that hold each id."""
-        counts = torch.from_numpy(self.features.counts).to(self.ids.device)
-        return counts.float() / len(self.parts.train)
+    def frequency(self) -> Tensor:
+        """How many training rows hold each id: n_f (N,), as float32."""
+        return torch.from_numpy(self.features.counts).to(self.ids.device, torch.float32)
 
     def loss(self, predict: Predict, rows: Tensor | slice) -> Tensor:
         """Return the mean squared error (...) of training rows (B,), unclipped; predict: ids (B, 2) → (..., B)."""
