@@ -21,6 +21,6 @@ def tell(work: Callable[[], None]) -> int:
     return 0
 
 
-def unwritable(error: OSError) -> str:
-    """Return the sentence for a disk that is full, read-only or not ours."""
-    return f"{error.filename or 'a file'} could not be written ({error.strerror}); free space there or make it writable"
+def unwritable(error: OSError, what: object = "a file") -> str:
+    """Return the sentence for a disk that is full, read-only or not ours; `what` names it if the error does not."""
+    return f"{error.filename or what} could not be written ({error.strerror}); free space there or make it writable"

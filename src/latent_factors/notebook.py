@@ -60,7 +60,7 @@ def run(notebook: Path, out: Path, texts: dict[str, str], sections: dict[str, st
         out.parent.mkdir(parents=True, exist_ok=True)
         part.rename(out)
     except OSError as error:
-        raise UserError(unwritable(error)) from None
+        raise UserError(unwritable(error, out)) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -60,7 +60,7 @@ def fetch(name: str) -> str:
         folder.parent.mkdir(exist_ok=True)
         part.rename(folder)
     except OSError as error:
-        raise UserError(unwritable(error)) from None
+        raise UserError(unwritable(error, folder)) from None
     finally:
         shutil.rmtree(part.parent, ignore_errors=True)
     terms = f"; terms: {entry.terms}" if entry else " (not in the catalogue, so unchecked)"
