@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
@@ -75,10 +76,22 @@ class Chapter:
             "---", "**What made this page**", "", "| | |", "|---|---|",
             f"| source | `{record['notebook']}`, SHA-256 `{record['notebook_sha256'][:16]}…` |",
             f"| data | `{record['data']}`, SHA-256 `{record['data_sha256'][:16]}…` |",
-            f"| parameters | `{json.dumps(record['parameters'])}` |",
-            f"| versions | {versions} |",
+            f"| versions | {versions} |", "",
+            "<details><summary>parameters</summary>", "",
+            "```yaml", *_yaml(record["parameters"]), "```", "",
+            "</details>",
         ])))
 
     def _write(self, name: str, rows: list[dict]) -> None:
         text = json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
         (self.folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+def _yaml(parameters: dict) -> Iterator[str]:
+    """Write sections of params.yaml as YAML, a line a key."""
+    for name, value in parameters.items():
+        if isinstance(value, dict):
+            yield f"{name}:"
+            yield from (f"  {key}: {json.dumps(own)}" for key, own in value.items())
+        else:
+            yield f"{name}: {json.dumps(value)}"
