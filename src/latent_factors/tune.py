@@ -84,7 +84,7 @@ def _study(
             score = fit(name, lambda: build(model, point, problem.inputs), problem, point, runs).best.mean().item()
         except UserError:  # the loss became NaN: a bad trial, not a bad study
             score = float("inf")
-        rows.append({"trial": trial.number, **tried, "validation_rmse": score})
+        rows.append({"trial": trial.number, **tried, "validation_rmse": float(f"{score:.6g}")})
         return score
 
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=settings.tune.seed))
