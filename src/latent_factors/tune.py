@@ -42,18 +42,26 @@ def _ridge(trial: optuna.Trial, frequency: float, low: float, high: float, bias:
     return {"l2_power": power} | {name: float(f"{value * scale:.3g}") for name, value in strengths.items()}
 
 
-def _adam(trial: optuna.Trial) -> dict[str, float]:
-    return {"learning_rate": _log(trial, "learning_rate", 1e-3, 2e-2)}
+def _adam(trial: optuna.Trial, low: float, high: float) -> dict[str, float]:
+    return {"learning_rate": _log(trial, "learning_rate", low, high)}
 
 
-# What is tuned, and within which bounds; every other setting stays as params.yaml has it. The networks may do with
-# far less penalty than the dot products, so their range reaches lower.
+def _product(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return _adam(trial, 1e-3, 2e-2) | _ridge(trial, frequency, 0.01, 1, bias=True)
+
+
+def _network(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    """Suggest from wider ranges than for a product: a network can undo a shrunken embedding, or do without one."""
+    return _adam(trial, 3e-4, 5e-2) | _ridge(trial, frequency, 1e-4, 10, bias=False)
+
+
+# What is tuned, and within which bounds; every other setting stays as params.yaml has it.
 SPACES: dict[str, Callable[[optuna.Trial, float], dict[str, float]]] = {
     "biases": _biases,
-    "mf": lambda trial, frequency: _adam(trial) | _ridge(trial, frequency, 0.01, 1, bias=True),
+    "mf": _product,
     "als": lambda trial, frequency: _ridge(trial, frequency, 0.01, 1, bias=True),
-    "mlp": lambda trial, frequency: _adam(trial) | _ridge(trial, frequency, 1e-4, 1, bias=False),
-    "neumf": lambda trial, frequency: _adam(trial) | _ridge(trial, frequency, 1e-4, 1, bias=False),
+    "mlp": _network,
+    "neumf": _network,
 }
 
 
