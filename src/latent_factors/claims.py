@@ -93,8 +93,9 @@ def ledger(rows: list[dict], claims: dict[str, Claim]) -> str:
     lines = [
         "# The ledger of claims", "",
         "Each claim was stated in `notebooks/claims.yaml` before it was measured. The verdict is computed from the"
-        " interval and the rule, by `latent_factors.claims.decide`. Nothing on this page is typed.", "",
-        "| claim | paper | data | effect (95 % interval) | verdict | chapter |", "|---|---|---|---|---|---|",
+        " interval and the rule, by `latent_factors.claims.decide`. Nothing on this page is typed. Intervals have the"
+        " level that `params.yaml` names in `statistics.level`.", "",
+        "| claim | paper | data | effect [interval] | verdict | chapter |", "|---|---|---|---|---|---|",
     ]
     for row in rows:
         unit = claims[row["id"]].unit

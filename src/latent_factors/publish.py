@@ -2,8 +2,8 @@
 
     python -m latent_factors.publish
 
-chapters/<name>.ipynb and .html, figures/<name>.png and .svg, metrics.json, README.md (for a code host) and
-index.html (for a browser). The pages need no network: formulas are MathML, style stands in the page.
+chapters/<name>.ipynb and .html, figures/<name>.png and .svg, metrics.json, README.md (for a code host),
+index.html and style.css (for a browser). The pages need no network: formulas are MathML.
 """
 
 import json
@@ -104,8 +104,9 @@ def publish(chapters: Path, reports: Path) -> None:
     )
     shared = {
         "pages": pages, "claims": claims, "cover": COVER if (reports / "figures" / f"{COVER}.png").is_file() else None,
-        "code_style": HtmlFormatter().get_style_defs(".highlight"),
     }
+    style = templates.get_template("style.css").render() + HtmlFormatter().get_style_defs(".highlight")
+    _write(reports / "style.css", style)
     chapter = templates.get_template("chapter.html.j2")
     for number, page in enumerate(pages):
         _write(reports / "chapters" / f"{page.name}.html", chapter.render(
