@@ -8,7 +8,9 @@ import tomllib
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 
 from closure import cells, closure
@@ -146,8 +148,7 @@ def test_reports_follow_their_schema():
 
 def test_settings_are_the_best_of_the_committed_trials():
     """params.yaml holds what `make tune` found: nothing was picked by hand."""
-    pandas = pytest.importorskip("pandas")
-    trials = pandas.read_csv(HOME / "reports" / "tuning.csv")
+    trials = pd.read_csv(HOME / "reports" / "tuning.csv")
     settings = load_settings(HOME / "params.yaml")
     assert set(trials.groupby("model").size()) == {settings.tune.trials}
     for model, own in trials.groupby("model"):
@@ -174,8 +175,6 @@ def test_the_readme_names_the_two_commands():
 
 
 def test_figures_and_pages_carry_their_provenance():
-    from PIL import Image
-
     for path in sorted((HOME / "reports" / "figures").glob("*.png")):
         record = json.loads(Image.open(path).text["Provenance"])
         assert list(record) == ["notebook", "notebook_sha256", "data", "data_sha256", "parameters", "versions"]
