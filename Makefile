@@ -7,6 +7,7 @@ export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
 .DEFAULT_GOAL := repro
 
 repro: .venv/ready data  ## everything: environment, data, pipeline, reports
+	python -m latent_factors.heal
 	dvc repro
 	@echo "Open reports/index.html; the verdicts stand in reports/claims.md"
 

@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import tiny
+from latent_factors.heal import heal
 from tiny import command
 
 KILLS = 10
@@ -115,12 +116,31 @@ def test_killed_at_any_moment_the_next_run_completes_with_the_same_hashes(clone,
         else:
             process.kill()  # dvc alone
         process.wait()
+        command(folder, sys.executable, "-m", "latent_factors.heal")  # as `make repro` does
     command(folder, "dvc", "repro")
     assert hashes(folder) == hashes(clone)
     command(folder, "git", "add", "--all")
     assert command(folder, "git", "diff", "--stat", "--cached", "--", "data.dvc") == ""
     for name in command(clone, "git", "ls-files", "reports", "dvc.lock").splitlines():
         assert (folder / name).read_bytes() == (clone / name).read_bytes(), name
+
+
+def test_files_that_dvc_left_half_written_are_moved_aside(clone):
+    lock, running = clone / "dvc.lock", clone / ".dvc/tmp/rwlock"
+    whole = lock.read_text()
+    assert heal(clone) == []
+    for broken in ("", whole[:20], whole[: whole.index("schema:") + 3]):
+        lock.write_text(broken)
+        running.write_text("")
+        with pytest.raises(AssertionError, match="dvc repro: exit status"):
+            command(clone, "dvc", "repro")
+        assert heal(clone) == [clone / "failed/rwlock", clone / "failed/dvc.lock"]
+        assert ran(command(clone, "dvc", "repro")) == {"settings", "claims", "render"}  # the run cache knows the rest
+        assert lock.read_text() == whole
+    conflict = f"schema: '2.0'\n<<<<<<< ours\n{whole}\n=======\n>>>>>>> theirs\n"
+    lock.write_text(conflict)
+    assert heal(clone) == []
+    lock.write_text(whole)
 
 
 def test_chapters_run_again_to_the_same_outputs(clone):
