@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import settings as hypothesis_settings
 
 from latent_factors.data.atomic import write_atomic
 from latent_factors.settings import load_settings
 
+torch.set_num_threads(1)  # the tests' tensors are small
 hypothesis_settings.register_profile("here", max_examples=60, deadline=None)
 hypothesis_settings.load_profile("here")
 

@@ -1,22 +1,51 @@
+import json
+
 import torch
 
-from conftest import planted, write_inter
-from latent_factors.bench import reading, report, training
+from conftest import HOME, planted, write_inter
+from latent_factors import peers
+from latent_factors.bench import beside_recbole, large, reading, report
+from latent_factors.bench_large import measure
 from latent_factors.tasks import rating
+
+ROW = {"name": str, "value": float, "unit": str, "what": str}
+
+
+def check(written: dict) -> None:
+    assert list(written) == ["threads", "device", "machine", "versions", "results"]
+    for row in written["results"]:
+        assert {key: type(value) for key, value in row.items()} == ROW
+        assert row["unit"] in ("s", "ratio", "GiB")
 
 
 def test_the_benchmark_file_has_its_schema(project, settings):
     write_inter(project, "ml-100k", planted(users=40, items=30, rank=1, noise=0.5, filled=0.5))
     device = torch.device("cpu")
     problem = rating.prepare("ml-100k", settings.data, settings.split, device)
-    written = report(training(settings, problem, 1) + reading(settings, problem, 1), settings, device)
-    assert list(written) == ["threads", "device", "machine", "versions", "results"]
-    assert {row["name"] for row in written["results"]} == {
-        "epoch_mf", "epoch_als", "epoch_mlp", "epoch_neumf", "stacking_gain", "read", "prepare", "bootstrap",
+    written = report(reading(settings, problem, 1), settings, device)
+    check(written)
+    assert {row["name"] for row in written["results"]} == {"read", "prepare", "bootstrap"}
+
+
+def test_the_committed_benchmark_times_every_recommender(settings):
+    written = json.loads((HOME / "reports" / "bench.json").read_text())
+    check(written)
+    assert {f"train_topk_{model}" for model in type(settings.topk).model_fields} <= {
+        row["name"] for row in written["results"]
     }
-    for row in written["results"]:
-        assert {key: type(value) for key, value in row.items()} == {
-            "name": str, "value": float, "unit": str, "what": str,
-        }
-        assert row["value"] > 0
-        assert row["unit"] in ("s", "ratio")
+
+
+def test_without_peers_or_large_data_there_is_a_notice(project, settings, capsys):
+    assert peers.recbole() is None
+    assert beside_recbole(settings, torch.device("cpu")) == []
+    assert large(settings) == []
+    notices = capsys.readouterr().err
+    assert "no ../shared/peers beside the project" in notices
+    assert "`make data NAME=gowalla`" in notices
+
+
+def test_a_large_data_set_is_measured(project):
+    write_inter(project, "made", planted(users=40, items=30, rank=1, noise=0.5, filled=0.5))
+    measured = measure("made")
+    assert measured["events"] > 400
+    assert 0 < measured["peak"] < 24

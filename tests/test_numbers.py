@@ -11,7 +11,7 @@ from sklearn import metrics as oracle
 
 from latent_factors.claims import Claim, collect, decide, ledger, load_claims, measured
 from latent_factors.errors import UserError
-from latent_factors.evaluate import mae, mse, rmse
+from latent_factors.evaluate import auc, calibration, logloss, mae, mse, rmse
 from latent_factors.settings import Statistics
 from latent_factors.stats import Bootstrap, holm, p_value
 
@@ -36,6 +36,37 @@ def test_metrics_by_hand():
     prediction, target = torch.tensor([1.0, 2.0, 5.0]), torch.tensor([1.0, 4.0, 1.0])
     assert (mse(prediction, target), mae(prediction, target)) == (20 / 3, 2.0)
     assert rmse(prediction, target).item() == pytest.approx((20 / 3) ** 0.5)
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 1)), min_size=2, max_size=40))
+def test_click_metrics_agree_with_scikit_learn(pairs):
+    """Predictions are eighths from 0 to 1, so that there are ties, and certainties that fail."""
+    probability, label = (torch.tensor(side, dtype=torch.float32) for side in zip(*pairs, strict=True))
+    probability = probability / 8
+    stacked = torch.stack([probability, 1 - probability])
+    if label.unique().numel() == 1:
+        assert auc(stacked, label).isnan().all()
+    else:
+        expected = [oracle.roc_auc_score(label.numpy(), row.numpy()) for row in stacked]
+        assert auc(stacked, label).tolist() == pytest.approx(expected)
+    expected = [oracle.log_loss(label.numpy(), row.numpy(), labels=[0, 1]) for row in stacked]
+    assert logloss(stacked, label).tolist() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_auc_by_hand():
+    label = torch.tensor([1.0, 0, 1, 0])
+    scores = torch.tensor([[0.9, 0.1, 0.5, 0.5], [2.0, 2, 2, 2], [-1, 3, -2, 4]])
+    assert auc(scores, label).tolist() == [3.5 / 4, 0.5, 0]
+    assert auc(scores[None].expand(2, 3, 4), label).shape == (2, 3)
+
+
+def test_calibration_by_hand():
+    """Five rows in two bins; both runs, of which the second predicts the same for all."""
+    probability = torch.tensor([[0.9, 0.1, 0.5, 0.3, 0.7], [0.4] * 5])
+    predicted, observed, rows = calibration(probability, torch.tensor([1.0, 0, 1, 0, 0]), 2)
+    assert predicted.flatten().tolist() == pytest.approx([0.3, 0.8, 0.4, 0.4])
+    assert observed.flatten().tolist() == pytest.approx([1 / 3, 0.5, 2 / 3, 0])
+    assert rows.tolist() == [3, 2]
 
 
 def statistics(replicates=2000, seed=0) -> Statistics:
@@ -159,3 +190,18 @@ def test_stated_claims(tmp_path):
     path.write_text(entry * 2)
     with pytest.raises(UserError, match="states a twice"):
         load_claims(path)
+
+
+def test_the_bootstrap_of_the_auc_is_scikit_learns_with_weights():
+    """Each replicate weighs a row by how often its user was drawn; scores are coarse, so there are ties."""
+    generator = np.random.default_rng(0)
+    users = np.concatenate([np.arange(40), generator.integers(0, 40, 260)])
+    label = (generator.random(300) < 0.4).astype(np.float32)
+    scores = np.round(generator.random((2, 300)) + label * 0.3, 1).astype(np.float32)
+    bootstrap = Bootstrap(users, statistics(200), 2)
+    values = bootstrap.auc(scores, label)
+    assert values[0] == pytest.approx(np.mean([oracle.roc_auc_score(label, run) for run in scores]))
+    for replicate in (0, 7, 150):
+        weight = bootstrap._weights[replicate, users]
+        areas = [oracle.roc_auc_score(label, run, sample_weight=weight) for run in scores]
+        assert values[replicate + 1] == pytest.approx(np.mean([areas[run] for run in bootstrap._seeds[replicate]]))

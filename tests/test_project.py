@@ -1,6 +1,7 @@
 """The project's own files agree with each other and with what is committed."""
 
 import ast
+import itertools
 import json
 import re
 import sys
@@ -17,7 +18,8 @@ from closure import cells, closure
 from conftest import HOME
 from latent_factors.claims import load_claims
 from latent_factors.notebook import declared, strip
-from latent_factors.settings import Settings, load_settings
+from latent_factors.settings import TASKS, Settings, load_settings, points
+from latent_factors.spaces import SPACES
 
 PACKAGE = HOME / "src" / "latent_factors"
 NOTEBOOKS = sorted((HOME / "notebooks").glob("*.ipynb"))
@@ -82,19 +84,29 @@ def test_notebooks_are_stored_without_outputs(path):
     assert nbformat.writes(strip(notebook)) + "\n" == path.read_text()
 
 
+SHARED = {  # what several models of a task use: every train stage of that task depends on all of it
+    "rating": {"models/dot.py"},
+    "ctr": {
+        f"models/{name}.py" for name in ("autoint", "dnn", "fields", "first_order", "fm", "interacting", "widedeep")
+    },
+    "topk": {f"models/{name}.py" for name in ("dot", "graph", "losses", "neumf")},
+}
+
+
 def stages():
     """Every stage of dvc.yaml with its matrix filled in: name, command, dependencies, parameters."""
     dataset = yaml("params.yaml")["dataset"]
     for name, stage in yaml("dvc.yaml")["stages"].items():
-        for model in stage.get("matrix", {}).get("model", [""]):
-            values = {"item.model": model, "item.task": "rating", "item.dataset": dataset, "dataset": dataset,
-                      "key": f"{dataset}-rating-{model}"}
+        matrix = stage.get("matrix", {})
+        for task, model in itertools.product(matrix.get("task", [""]), matrix.get("model", [""])):
+            key = f"{dataset}-{task}-{model}"
+            values = {"item.model": model, "item.task": task, "item.dataset": dataset, "dataset": dataset, "key": key}
 
             def fill(text: str, values=values) -> str:
                 return re.sub(r"\$\{([\w.]+)\}", lambda found: values[found[1]], text)
 
             params = [fill(entry) if isinstance(entry, str) else entry for entry in stage.get("params", [])]
-            yield f"{name}@{model}", fill(stage["cmd"]), {fill(path) for path in stage.get("deps", [])}, params
+            yield f"{name}@{key}", fill(stage["cmd"]), {fill(path) for path in stage.get("deps", [])}, params
 
 
 STAGES = [pytest.param(*stage, id=stage[0]) for stage in stages()]
@@ -108,14 +120,16 @@ def test_a_stage_depends_on_what_it_uses_and_no_more(name, command, deps, params
     if module == "notebook":
         notebook = re.search(r"notebooks/\S+\.ipynb", command)[0]
         assert notebook in deps
-        sources.append(cells(HOME / notebook))
-        model = re.search(r"-p model (\w+)", command)
+        code = cells(HOME / notebook)
+        sources += [code, *(f"import latent_factors.models.{name}" for name in re.findall(r'build\("(\w+)"', code))]
+        wanted = set(declared(nbformat.read(HOME / notebook, as_version=4)))
+        model = re.search(r"-p task (\w+) -p model (\w+)", command)
         if model:
-            sources.append(f"import latent_factors.models.{model[1]}")
-            extra = {"models/dot.py"}  # the rule that two of the models share
-        wanted = declared(nbformat.read(HOME / notebook, as_version=4))
+            sources.append(f"import latent_factors.models.{model[2]}, latent_factors.tasks.{model[1]}")
+            extra = SHARED[model[1].removesuffix("_attributes")] | {"tasks/ctr.py"}
+            wanted.add(re.search(r"-s protocol (\w+)", command)[1])
         sections = {entry for entry in params if entry in Settings.model_fields}
-        assert sections == set(wanted) & set(Settings.model_fields)
+        assert sections == wanted & set(Settings.model_fields)
         assert "requirements.lock" in deps
     needed = closure(sources, PACKAGE) - CHECKS
     if module == "settings":
@@ -123,18 +137,29 @@ def test_a_stage_depends_on_what_it_uses_and_no_more(name, command, deps, params
     assert modules - extra == needed - extra, name
 
 
+def test_every_model_is_trained():
+    trained = {name.partition("-")[2] for name, *_ in (stage.values for stage in STAGES) if name.startswith("train-")}
+    dataset = yaml("params.yaml")["dataset"]
+    assert trained == {
+        f"{task.removesuffix('_attributes')}@{dataset}-{task}-{model}"
+        for task, (kind, _) in TASKS.items() for model in kind.model_fields
+    }
+
+
 def test_reports_follow_their_schema():
     metrics = json.loads((HOME / "reports" / "metrics.json").read_text())
     settings = load_settings(HOME / "params.yaml")
-    assert {row["model"] for row in metrics} == set(type(settings.rating).model_fields)
+    for task, (kind, _) in TASKS.items():
+        assert {row["model"] for row in metrics if row["task"] == task} == set(kind.model_fields)
     for row in metrics:
         assert {key: type(value) for key, value in row.items()} == {
             "dataset": str, "task": str, "split": str, "model": str, "metric": str, "part": str, "mean": float,
             "low": float, "high": float, "seeds": int,
         }
         assert row["low"] <= row["mean"] <= row["high"]
-        assert re.fullmatch(r"test(, (user|item) block \d+)?", row["part"])
-        assert row["seeds"] == settings.seeds.count
+        assert re.fullmatch(r"test(, (user|item) block \d+|, (head|middle|tail) items)?", row["part"])
+        (point,) = points(row["task"], row["model"], getattr(getattr(settings, row["task"]), row["model"]).model_dump())
+        assert row["seeds"] == (settings.seeds.count if point.random else 1)
     claims = json.loads((HOME / "reports" / "claims.json").read_text())
     assert [row["id"] for row in claims] == list(load_claims(HOME / "notebooks" / "claims.yaml"))
     for row in claims:
@@ -148,18 +173,21 @@ def test_reports_follow_their_schema():
 
 def test_settings_are_the_best_of_the_committed_trials():
     """params.yaml holds what `make tune` found: nothing was picked by hand."""
-    trials = pd.read_csv(HOME / "reports" / "tuning.csv")
     settings = load_settings(HOME / "params.yaml")
-    assert set(trials.groupby("model").size()) == {settings.tune.trials}
-    for model, own in trials.groupby("model"):
-        best = own.loc[own["validation_rmse"].idxmin()]
-        chosen = getattr(settings.rating, model).model_dump()
-        tuned = [key for key in chosen if key in own and own[key].notna().all()]
-        assert {key: chosen[key] for key in tuned} == {key: best[key] for key in tuned}
-        for point in getattr(settings.curve, model, []):
-            at_k = own[own["dim"] == point.dim]
-            best = at_k.loc[at_k["validation_rmse"].idxmin()]
-            assert {key: getattr(point, key) for key in tuned} == {key: best[key] for key in tuned}
+    for task, models in SPACES.items():
+        trials = pd.read_csv(HOME / "reports" / "tuning" / f"{task}.csv")
+        assert trials.groupby("model").size().to_dict() == dict.fromkeys(models, getattr(settings.tune, task).trials)
+        (score,) = (name for name in trials if name.startswith("validation_"))
+        sign = -1 if score.endswith(("rmse", "logloss")) else 1
+        for model, own in trials.groupby("model"):
+            chosen = getattr(getattr(settings, task), model).model_dump()
+            tuned = [key for key in chosen if key in own and own[key].notna().all()]
+            best = own.loc[(sign * own[score]).idxmax()]
+            assert {key: chosen[key] for key in tuned} == {key: best[key] for key in tuned}
+            for point in getattr(settings.curve, model, []) if task == "rating" else []:
+                at_k = own[own["dim"] == point.dim]
+                best = at_k.loc[(sign * at_k[score]).idxmax()]
+                assert {key: getattr(point, key) for key in tuned} == {key: best[key] for key in tuned}
 
 
 def test_no_data_in_git():

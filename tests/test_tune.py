@@ -15,7 +15,8 @@ from latent_factors.tasks import rating
 def small(project):
     """A project whose tuning takes seconds."""
     path = project / "params.yaml"
-    budget = "tune: {trials: 4, runs: 1, seed: 0, dims: [1, 3]}\n"
+    tasks = ", ".join(f"{task}: {{trials: 4, runs: 1}}" for task in ("rating", "ctr", "ctr_attributes", "topk"))
+    budget = f"tune: {{{tasks}, seed: 0, dims: [1, 3]}}\n"
     text = re.sub(r"^tune:.*", budget, path.read_text(), flags=re.M | re.S)
     path.write_text(re.sub(r"epochs: \d+", "epochs: 2", text))
     write_inter(project, "ml-100k", planted(users=40, items=30, rank=1, noise=0.5, filled=0.5))
@@ -25,8 +26,8 @@ def small(project):
 
 def test_winners_go_into_params_yaml_and_trials_into_a_record(small, capsys):
     before = small.read_text()
-    tune.main(["biases", "mf"])
-    trials = pd.read_csv(small.parent / "reports" / "tuning.csv")
+    tune.main(["rating.biases", "rating.mf", "topk.itemknn", "topk.bpr", "ctr.fm"])
+    trials = pd.read_csv(small.parent / "reports" / "tuning" / "rating.csv")
     assert trials.groupby("model").size().to_dict() == {"biases": 4, "mf": 4}  # one budget
     assert trials[trials["model"] == "mf"].groupby("dim").size().to_dict() == {1: 2, 3: 2}
     load_settings.cache_clear()
@@ -37,19 +38,25 @@ def test_winners_go_into_params_yaml_and_trials_into_a_record(small, capsys):
     assert (settings.rating.mf.dim, settings.rating.mf.l2) == (best["dim"], best["l2"])
     for point in settings.curve.mf:
         assert point.learning_rate == own[own["dim"] == point.dim]["learning_rate"].iloc[0]
+    ranked = pd.read_csv(small.parent / "reports" / "tuning" / "topk.csv").sort_values("validation_ndcg@10")
+    assert ranked.groupby("model").size().to_dict() == {"bpr": 4, "itemknn": 4}
+    best = ranked[ranked["model"] == "bpr"].iloc[-1]
+    assert (settings.topk.bpr.learning_rate, settings.topk.bpr.l2) == (best["learning_rate"], best["l2"])
+    clicked = pd.read_csv(small.parent / "reports" / "tuning" / "ctr.csv").sort_values("validation_logloss")
+    assert (settings.ctr.fm.learning_rate, settings.ctr.fm.l2) == tuple(clicked[["learning_rate", "l2"]].iloc[0])
     after = small.read_text()
     assert "# tuned in 4 trials" in after
     comments = re.findall(r"#.*", before)
     assert all(comment in after for comment in comments if "tuned in" not in comment)
     other = before[before.index("  als:"):before.index("  mlp:")]
     assert other in after  # models that were not named are left alone
-    assert capsys.readouterr().out.startswith("biases: best of 4 trials ")
+    assert capsys.readouterr().out.startswith("rating.biases: best of 4 trials ")
 
 
 def test_the_search_is_the_same_every_time_and_each_k_starts_from_the_last_best(small):
     settings = load_settings()
     problem = rating.prepare("ml-100k", settings.data, settings.split, set_up(settings.compute))
-    first, second = (tune.tune("mf", settings, problem) for _ in range(2))
+    first, second = (tune.tune("rating", "mf", settings, problem) for _ in range(2))
     assert first == second
     best = min(first[:2], key=lambda row: row["validation_rmse"])
     tuned = ("learning_rate", "l2", "l2_bias", "l2_power")
@@ -57,5 +64,5 @@ def test_the_search_is_the_same_every_time_and_each_k_starts_from_the_last_best(
 
 
 def test_what_cannot_be_tuned(small):
-    with pytest.raises(UserError, match="mean is no model that can be tuned; choose from biases, mf, als, mlp, neumf"):
-        tune.main(["mean"])
+    with pytest.raises(UserError, match=r"rating\.mean is no model that can be tuned; choose from rating\.biases,"):
+        tune.main(["rating.mean"])

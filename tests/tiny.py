@@ -18,6 +18,7 @@ ENVIRONMENT = os.environ | {
     "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org",
     "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org",
 }
+KEPT = {"reports/bench.json", *(f"reports/tuning/{task}.csv" for task in ("rating", "ctr", "ctr_attributes", "topk"))}
 yaml = YAML()
 
 
@@ -33,7 +34,7 @@ def make(folder: Path) -> Path:
     """Clone this project as it stands into `folder`, with made data and tiny parameters, committed."""
     listed = command(HOME, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     for name in listed:
-        made_by_pipeline = name.startswith("reports/") and name != "reports/tuning.csv"
+        made_by_pipeline = name.startswith("reports/") and name not in KEPT
         if (HOME / name).is_file() and not made_by_pipeline and name not in ("dvc.lock", "data.dvc"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(HOME / name, folder / name)
@@ -60,8 +61,11 @@ def shrink(values: dict) -> None:
     values["dataset"] = "tiny"
     values["seeds"]["count"] = 2
     values["statistics"].update(replicates=100, blocks=2)
-    for settings in [*values["rating"].values(), *(point for points in values["curve"].values() for point in points)]:
-        settings.update({key: small for key, small in {"epochs": 3, "batch_size": 256}.items() if key in settings})
+    values["clicks"].update(positive_above=3.5, negative_below=3.5)
+    models = [settings for task in ("rating", "ctr", "ctr_attributes", "topk") for settings in values[task].values()]
+    small = {"epochs": 2, "batch_size": 256, "neighbours": 5}
+    for settings in [*models, *(point for points in values["curve"].values() for point in points)]:
+        settings.update({key: value for key, value in small.items() if key in settings})
         if "dim" in settings:
             settings["dim"] = min(settings["dim"], 4)
     for model, points in values["curve"].items():

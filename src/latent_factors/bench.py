@@ -1,4 +1,4 @@
-"""Time what should be fast, as ratios within one run on one machine: `make bench` writes build/bench.json.
+"""Time what should be fast, as ratios within one run on one machine: `make bench` writes reports/bench.json.
 
 The file holds {"threads", "device", "machine", "versions", "results"}; `results` is a list of rows
 {"name", "value", "unit", "what"}. Seconds are medians, and mean something only beside others of the same file.
@@ -22,17 +22,43 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
+from latent_factors import peers
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import tell
-from latent_factors.fit import derive_seeds, fit, set_up
+from latent_factors.fit import Adam, Task, derive_seeds, fit, set_up
 from latent_factors.models import build
 from latent_factors.paths import root
-from latent_factors.settings import Section, Settings, load_settings, points
+from latent_factors.settings import TASKS, Clicks, Section, Seeds, Settings, Split, load_settings, points
 from latent_factors.stats import Bootstrap
-from latent_factors.tasks import rating
+from latent_factors.tasks import prepare, rating, topk
 
-DIM = 64
-PACKAGES = ("torch", "numpy", "pandas", "dvc", "papermill")
+PACKAGES = ("torch", "numpy", "pandas", "implicit", "dvc", "papermill")
+EPOCHS = {
+    "rating": ("mf", "als", "mlp", "neumf"),
+    "ctr": ("lr", "fm", "widedeep", "deepfm", "autoint", "autoint_plus"),
+    "topk": ("ials", "bpr", "neumf_implicit", "lightgcn"),
+}
+# Each peer's model on the same rows and fields, K and batch; what RecBole does not name is its default.
+PENALTY = {"learning_rate": 0.001, "l2": 0.01, "l2_power": 0.5}
+RECBOLE_CLICKS = Clicks(
+    split=Split(kind="random", validation=0.1, test=0.1, seed=2026),
+    positive_above=3.5, negative_below=3.5, min_count=1, skip=["zip_code", "movie_title", "timestamp"],
+)
+LABELLED = {
+    "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": None, "mode": "labeled"},
+    "train_neg_sample_args": None, "threshold": {"rating": 4}, "normalize_all": True, "embedding_size": 10,
+    "metrics": ["AUC", "LogLoss"], "valid_metric": "AUC",
+    "load_col": {
+        "inter": ["user_id", "item_id", "rating"], "user": ["user_id", "age", "gender", "occupation"],
+        "item": ["item_id", "release_year", "class"],
+    },
+}
+PEERS = [
+    ("topk", "bpr", "BPR", PENALTY | {"dim": 64, "l2_bias": 0.01}, {}),
+    ("topk", "lightgcn", "LightGCN", PENALTY | {"dim": 64, "layers": 2}, {}),
+    ("ctr", "fm", "FM", PENALTY | {"dim": 10, "l2_bias": 0.01}, LABELLED),
+    ("ctr", "deepfm", "DeepFM", PENALTY | {"dim": 10, "l2_bias": 0.01, "hidden": [128, 128, 128]}, LABELLED),
+]
 SCRIPT = """
 import json, sys
 code = [cell for cell in json.load(open("notebooks/train.ipynb"))["cells"] if cell["cell_type"] == "code"]
@@ -52,26 +78,70 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
-def training(settings: Settings, problem: rating.RatingTask, repeats: int) -> list[dict]:
-    """Time an epoch of each factor model, all seeds stacked, and for MF the seeds one by one."""
+def training(settings: Settings, device: torch.device, repeats: int) -> list[dict]:
+    """Time an epoch, validation included, of each model trained by gradients or sweeps, with its setting."""
     rows = []
-    for model in ("mf", "als", "mlp", "neumf"):
-        values = getattr(settings.rating, model).model_dump() | {"dim": DIM, "epochs": 1}
-        (point,) = points("rating", model, values)
-        seeds = derive_seeds(settings.seeds, f"bench.{model}")
-        epoch = functools.partial(_epoch, model, point, problem)
-        stacked = seconds(lambda epoch=epoch, seeds=seeds: epoch(seeds), repeats)
-        what = f"{model}: one epoch with validation, K = {DIM}, {len(seeds)} runs together"
-        rows.append({"name": f"epoch_{model}", "value": stacked, "unit": "s", "what": what})
-        if model == "mf":
-            apart = seconds(lambda epoch=epoch, seeds=seeds: [epoch([seed]) for seed in seeds], repeats)
-            what = "mf: seconds of the runs one by one over seconds of the runs together"
-            rows.append({"name": "stacking_gain", "value": apart / stacked, "unit": "ratio", "what": what})
+    for task, models in EPOCHS.items():
+        problem = prepare(task, settings.dataset, settings.data, getattr(settings, TASKS[task][1]), device)
+        for model in models:
+            point = getattr(getattr(settings, task), model).model_copy(update={"epochs": 1})
+            epoch = functools.partial(_fit, f"{task}.{model}", point, problem)
+            dim = f", K = {point.dim}" if hasattr(point, "dim") else ""
+            what = f"{task}.{model}: one epoch with validation{dim}"
+            rows.append({"name": f"epoch_{task}_{model}", "value": seconds(epoch, repeats), "unit": "s", "what": what})
     return rows
 
 
-def _epoch(model: str, point: Section, problem: rating.RatingTask, seeds: list[int]) -> None:
-    fit(f"bench.{model}", lambda: build(model, point, problem.inputs), problem, point, seeds)
+def whole_trainings(settings: Settings, device: torch.device) -> list[dict]:
+    """Time the training of one run of each top-k model to its end."""
+    problem = topk.prepare(settings.dataset, settings.data, settings.ranking, device)
+    rows = []
+    for model in type(settings.topk).model_fields:
+        point = getattr(settings.topk, model)
+        work = functools.partial(_fit, f"topk.{model}", point, problem)
+        what = f"topk.{model}: one run trained to its end, with its setting in params.yaml"
+        rows.append({"name": f"train_topk_{model}", "value": seconds(work, 1), "unit": "s", "what": what})
+    return rows
+
+
+def _fit(name: str, point: Section, problem: Task) -> None:
+    model = name.split(".")[1]
+    fit(name, lambda: build(model, point, problem.inputs), problem, point, derive_seeds(Seeds(root=0, count=1), name))
+
+
+def beside_recbole(settings: Settings, device: torch.device) -> list[dict]:
+    """Time epochs and evaluations beside RecBole's on the same rows, fields, K and batch size."""
+    python = peers.recbole()
+    if python is None or settings.dataset != "ml-100k":
+        return []
+    rows = []
+    for task, model, theirs, values, config in PEERS:
+        (point,) = points(task, model, values | {"batch_size": 2048, "epochs": 1, "patience": 1})
+        protocol = RECBOLE_CLICKS if task == "ctr" else settings.ranking
+        problem = prepare(task, settings.dataset, settings.data, protocol, device)
+        trainer = Adam(f"{task}.{model}", build(model, point, problem.inputs), problem, point, seed=0)
+        ours = {
+            "epoch": seconds(lambda trainer=trainer: trainer.epoch(1), 7),
+            "evaluation": seconds(lambda t=trainer, p=problem: p.score(t.model), 7),
+        }
+        peer = peers.measure(python, theirs, settings.dataset, settings.compute.threads, config)
+        for part, value in ours.items():
+            about = f"{model}, batch 2048, {config.get('embedding_size', 64)} dimensions: RecBole's {part} in seconds"
+            what = f"{about} ({peer[part]:.3f}) over ours ({value:.4f})"
+            rows.append({"name": f"recbole_{part}_{model}", "value": peer[part] / value, "unit": "ratio", "what": what})
+    return rows
+
+
+def large(settings: Settings) -> list[dict]:
+    """Measure a full ranking on Gowalla in a process of its own, and how training grows from ML-100K to it."""
+    if not (root() / "data" / "gowalla" / "gowalla.inter").is_file():
+        print("data/gowalla is not there (`make data NAME=gowalla`): no large data set is measured", file=sys.stderr)
+        return []
+    done = subprocess.run(
+        [sys.executable, "-m", "latent_factors.bench_large", settings.dataset, "gowalla"],
+        capture_output=True, text=True, check=True, cwd=root(),
+    )
+    return json.loads(done.stdout)
 
 
 def reading(settings: Settings, problem: rating.RatingTask, repeats: int) -> list[dict]:
@@ -121,7 +191,7 @@ def pipeline(repeats: int) -> list[dict]:
 
 
 def report(results: list[dict], settings: Settings, device: torch.device) -> dict:
-    """Return what build/bench.json holds."""
+    """Return what reports/bench.json holds."""
     return {
         "threads": settings.compute.threads,
         "device": str(device),
@@ -132,17 +202,15 @@ def report(results: list[dict], settings: Settings, device: torch.device) -> dic
 
 
 def main() -> None:
-    """Run every measurement, print a line each, write build/bench.json."""
+    """Run every measurement, print a line each, write reports/bench.json."""
     settings = load_settings()
     device = set_up(settings.compute)
     problem = rating.prepare(settings.dataset, settings.data, settings.split, device)
     with contextlib.redirect_stderr(io.StringIO()):  # no line an epoch here
-        results = training(settings, problem, 5)
-    results += reading(settings, problem, 5) + pipeline(3)
+        results = training(settings, device, 3) + whole_trainings(settings, device)
+    results += beside_recbole(settings, device) + large(settings) + reading(settings, problem, 5) + pipeline(3)
     written = report(results, settings, device)
-    path = root() / "build" / "bench.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(written, indent=1) + "\n")
+    (root() / "reports" / "bench.json").write_text(json.dumps(written, indent=1) + "\n")
     for row in written["results"]:
         print(f"{row['value']:9.3f} {row['unit']:6} {row['what']}")
 

@@ -1,5 +1,6 @@
 """The metrics, one definition each. Every function works on the last axis and keeps the others."""
 
+import torch
 from torch import Tensor
 
 
@@ -16,3 +17,42 @@ def rmse(prediction: Tensor, target: Tensor) -> Tensor:
 def mae(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error (1/n) Σ |r̂ − r|; prediction (..., n), target (n,), in rating units."""
     return (prediction - target).abs().mean(-1)
+
+
+def auc(prediction: Tensor, label: Tensor) -> Tensor:
+    """Area under the ROC curve, Σ_p Σ_q (1[ŷ_p > ŷ_q] + ½ 1[ŷ_p = ŷ_q]) / (n₁ n₀) over clicks p and others q.
+
+    prediction (..., n), any increasing function of the probability; label (n,), 1 for a click, 0 for none. NaN
+    where one of the two is missing.
+    """
+    clicks = prediction[..., label == 1].contiguous()
+    others = prediction[..., label == 0].sort(-1).values
+    below = torch.searchsorted(others, clicks) + torch.searchsorted(others, clicks, right=True)
+    return below.double().mean(-1) / (2 * others.shape[-1])
+
+
+def logloss(probability: Tensor, label: Tensor) -> Tensor:
+    """Mean logloss −(1/n) Σ (y ln p + (1 − y) ln (1 − p)); probability (..., n), label (n,), in nats.
+
+    Probabilities are kept away from 0 and 1 by the machine epsilon of their type, as scikit-learn does.
+    """
+    epsilon = torch.finfo(probability.dtype).eps
+    p = probability.double().clamp(epsilon, 1 - epsilon)
+    return -torch.where(label == 1, p, 1 - p).log().mean(-1)
+
+
+def calibration(probability: Tensor, label: Tensor, bins: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Compare predicted with observed click rates, from the smallest predictions to the largest.
+
+    probability (..., n), label (n,). Returns the mean prediction (..., bins), the share of clicks (..., bins) and the
+    number of rows (bins,) of bins that differ by at most one row; rows of one prediction keep their order.
+    """
+    order = probability.argsort(dim=-1, stable=True)
+    sizes = [len(rows) for rows in torch.arange(probability.shape[-1]).tensor_split(bins)]
+    predicted = probability.gather(-1, order).double().split(sizes, -1)
+    observed = label[order].double().split(sizes, -1)
+    return (
+        torch.stack([rows.mean(-1) for rows in predicted], -1),
+        torch.stack([rows.mean(-1) for rows in observed], -1),
+        torch.tensor(sizes),
+    )

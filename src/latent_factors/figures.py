@@ -16,6 +16,20 @@ MODELS = {  # name in params.yaml: (label, colour, marker)
     "als": ("MF (ALS)", _COLOURS[2], "s"),
     "mlp": ("MLP", _COLOURS[1], "^"),
     "neumf": ("NeuMF", _COLOURS[4], "D"),
+    "lr": ("LR", "#3b3b3b", "P"),
+    "fm": ("FM", _COLOURS[0], "o"),
+    "widedeep": ("Wide&Deep", _COLOURS[1], "^"),
+    "deepfm": ("DeepFM", _COLOURS[3], "v"),
+    "autoint": ("AutoInt", _COLOURS[2], "s"),
+    "autoint_flat": ("AutoInt, no residual", _COLOURS[5], "X"),
+    "autoint_plus": ("AutoInt+", _COLOURS[4], "D"),
+    "popular": ("Popular", "#767676", "x"),
+    "itemknn": ("ItemKNN", _COLOURS[5], "v"),
+    "ease": ("EASE", _COLOURS[3], "p"),
+    "ials": ("iALS", _COLOURS[2], "s"),
+    "bpr": ("BPR-MF", _COLOURS[0], "o"),
+    "neumf_implicit": ("NeuMF", _COLOURS[4], "D"),
+    "lightgcn": ("LightGCN", _COLOURS[9], "h"),
 }
 
 

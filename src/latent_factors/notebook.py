@@ -149,6 +149,7 @@ def _execute(source, notebook: Path, parameters: dict, part: Path):
     from traitlets.config import Config
 
     os.environ |= {"LATENT_FACTORS_OUT": str(part), "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0"}
+    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm would like bars in notebooks; none are wanted
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # waiting threads sleep soon: else two runs at a time crawl
     _end_with_parent()
     print(f"{notebook}", *(f"{name}={value}" for name, value in parameters.items() if isinstance(value, str)),

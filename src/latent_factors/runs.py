@@ -2,8 +2,8 @@
 
     run.json                   who was trained how: the settings of each point, seeds, sizes, scores
     weights.safetensors        each parameter as <point>/<name>, (S, ...)
-    predictions.safetensors    <part>/prediction (P, S, n), clipped, and <part>/line (n,): the rated lines of the
-                               .inter file; part is validation or test
+    outputs.safetensors        <part>/<name> (P, S, ...), what the task keeps of its predictions, and <part>/line (n,),
+                               the lines of the .inter file they were made for; part is validation or test
     history.csv                point, seed, epoch, loss, validation
     metrics.json               mean test metrics of the first point, for `dvc metrics` and `dvc exp show`
 
@@ -11,7 +11,6 @@ A run has P points (one setting of a model; a uniform-dimension curve has one a 
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +20,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from latent_factors.errors import UserError
-from latent_factors.evaluate import mae, mse, rmse
 from latent_factors.fit import Fit
 from latent_factors.settings import Section
-from latent_factors.tasks.rating import RatingTask
 
-METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"rmse": rmse, "mse": mse, "mae": mae}
+PARTS = ("validation", "test")
 
 
 @dataclass(frozen=True)
@@ -36,41 +33,35 @@ class Run:
     Attributes:
         points: for each point its settings, number of parameters and scores a seed.
         seeds: (S,) the derived seeds.
-        prediction: (P, S, n) by part.
+        outputs: what the task keeps (P, S, ...), by part and name.
         history: a row a point, seed and epoch.
     """
 
     points: list[dict]
     seeds: list[int]
-    prediction: dict[str, Tensor]
+    outputs: dict[str, dict[str, Tensor]]
     history: pd.DataFrame
 
 
-def save_run(
-    folder: Path, name: str, task: RatingTask, points: list[Section], fits: list[Fit], seeds: list[int]
-) -> list[dict]:
+def save_run(folder: Path, name: str, task, points: list[Section], fits: list[Fit], seeds: list[int]) -> list[dict]:
     """Predict validation and test rows once for each point, write everything into `folder`, return a summary each."""
-    predictions = {}
-    for part in ("validation", "test"):
-        rows = getattr(task.parts, part)
-        stacked = torch.stack([task.clip(fit.predict(task.ids[rows])) for fit in fits])
-        predictions[f"{part}/prediction"] = stacked.cpu()
-        predictions[f"{part}/line"] = torch.from_numpy(task.interactions.line[rows])
-    summaries = [
-        {
+    stored: dict[str, list[Tensor]] = {}
+    summaries = []
+    for point, fit in zip(points, fits, strict=True):
+        summary = {
             "settings": point.model_dump(),
-            "parameters": sum(value[0].numel() for value in fit.weights.values()),
-            **{
-                part: {
-                    metric: function(predictions[f"{part}/prediction"][number], rating.cpu()).tolist()
-                    for metric, function in METRICS.items()
-                }
-                for part, (_, rating) in (("validation", task.validation), ("test", task.test))
-            },
+            "parameters": sum(value.numel() for value in fit.models[0].parameters()),
         }
-        for number, (point, fit) in enumerate(zip(points, fits, strict=True))
-    ]
-    save_file(predictions, folder / "predictions.safetensors")
+        for part in PARTS:
+            outputs = [task.outputs(model, part) for model in fit.models]
+            scores = [task.measure(own, part) for own in outputs]
+            summary[part] = {metric: [own[metric].item() for own in scores] for metric in scores[0]}
+            for key in outputs[0]:
+                stored.setdefault(f"{part}/{key}", []).append(torch.stack([own[key] for own in outputs]).cpu())
+        summaries.append(summary)
+    tensors = {name: torch.stack(values) for name, values in stored.items()}
+    tensors |= {f"{part}/line": torch.from_numpy(task.lines(part)) for part in PARTS}
+    save_file(tensors, folder / "outputs.safetensors")
     save_file(
         {f"{number}/{key}": value.cpu().contiguous() for number, fit in enumerate(fits)
          for key, value in fit.weights.items()},
@@ -80,7 +71,7 @@ def save_run(
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False, float_format="%.6g")
     sizes = {part: len(rows) for part, rows in task.parts}
     _write_json(folder / "run.json", {
-        "dataset": task.interactions.dataset, "name": name, "seeds": seeds, "rows": sizes, "points": summaries,
+        "dataset": task.dataset, "name": name, "seeds": seeds, "rows": sizes, "points": summaries,
     })
     section, model = name.split(".")
     means = {metric: round(sum(values) / len(values), 5) for metric, values in summaries[0]["test"].items()}
@@ -88,7 +79,7 @@ def save_run(
     return summaries
 
 
-def load_run(folder: Path, task: RatingTask) -> Run:
+def load_run(folder: Path, task) -> Run:
     """Read a run back; its rows are those of `task`.
 
     Raises UserError when it is missing, or was made on another split.
@@ -96,13 +87,15 @@ def load_run(folder: Path, task: RatingTask) -> Run:
     if not (folder / "run.json").is_file():
         raise UserError(f"{folder} holds no trained model; `dvc repro` trains it, `dvc pull` fetches it")
     summary = json.loads((folder / "run.json").read_text())
-    stored = load_file(folder / "predictions.safetensors")
-    for part in ("validation", "test"):
-        lines = torch.from_numpy(task.interactions.line[getattr(task.parts, part)])
-        if not torch.equal(stored[f"{part}/line"], lines):
+    stored = load_file(folder / "outputs.safetensors")
+    outputs: dict[str, dict[str, Tensor]] = {}
+    for part in PARTS:
+        if not torch.equal(stored.pop(f"{part}/line"), torch.from_numpy(task.lines(part))):
             raise UserError(f"{folder} was trained on another split than params.yaml names; run `dvc repro`")
-    prediction = {part: stored[f"{part}/prediction"] for part in ("validation", "test")}
-    return Run(summary["points"], summary["seeds"], prediction, pd.read_csv(folder / "history.csv"))
+    for key, value in stored.items():
+        part, name = key.split("/")
+        outputs.setdefault(part, {})[name] = value
+    return Run(summary["points"], summary["seeds"], outputs, pd.read_csv(folder / "history.csv"))
 
 
 def load_weights(folder: Path, point: int = 0) -> dict[str, Tensor]:

@@ -31,6 +31,7 @@ class Section(BaseModel):
     """A section of params.yaml: strict types, unknown keys refused, nothing changed later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    random: ClassVar[bool] = True  # whether a model with these settings depends on its seed
 
 
 S = TypeVar("S", bound=Section)
@@ -51,7 +52,7 @@ class Data(Section):
 class Split(Section):
     """How the interactions are cut into train, validation and test."""
 
-    kind: Literal["random", "leave-last-out", "global-time"]
+    kind: Literal["random", "random-by-user", "leave-last-out", "global-time"]
     validation: Share
     test: Share
     seed: Seed
@@ -77,6 +78,29 @@ class Compute(Section):
     threads: Count
 
 
+class Ranking(Section):
+    """How top-k recommendation is cut and judged."""
+
+    split: Split
+    cutoffs: Annotated[list[Count], Field(min_length=1)]
+
+
+class Clicks(Section):
+    """How events become clicks, columns become fields, and both are cut."""
+
+    split: Split
+    positive_above: float
+    negative_below: float
+    min_count: Count
+    skip: list[str]
+
+    @model_validator(mode="after")
+    def _tells_both_apart(self) -> "Clicks":
+        if self.negative_below > self.positive_above:
+            raise ValueError("negative_below must not lie above positive_above, or a row is both")
+        return self
+
+
 class Statistics(Section):
     """How intervals and frequency blocks are made."""
 
@@ -86,11 +110,20 @@ class Statistics(Section):
     blocks: Annotated[int, Field(ge=2)]
 
 
-class Tune(Section):
-    """The budget of `make tune`, the same for every model."""
+class Budget(Section):
+    """What `make tune` spends on each model of a task."""
 
     trials: Count
     runs: Count
+
+
+class Tune(Section):
+    """The budgets of `make tune`: the same for every model of a task."""
+
+    rating: Budget
+    ctr: Budget
+    ctr_attributes: Budget
+    topk: Budget
     seed: Seed
     dims: Annotated[list[Count], Field(min_length=1)]
 
@@ -100,6 +133,7 @@ class Exact(Section):
 
     epochs: ClassVar[int] = 1
     patience: ClassVar[int] = 1
+    random: ClassVar[bool] = False
 
 
 class Mean(Exact):
@@ -162,6 +196,122 @@ class Rating(Section):
     neumf: NeuMF
 
 
+class Clicked(Section):
+    """What every model of clicks has: Adam, the penalty, and when training ends."""
+
+    learning_rate: Rate
+    l2: Strength
+    l2_power: Annotated[float, Field(ge=0, le=1)]
+    batch_size: Count
+    epochs: Count
+    patience: Count
+
+
+class LR(Clicked):
+    """Logistic regression."""
+
+
+class FM(Clicked):
+    """Factorisation machine."""
+
+    dim: Count
+    l2_bias: Strength
+
+
+class WideDeep(FM):
+    """First-order weights beside a network; `hidden` holds the widths of its layers."""
+
+    hidden: Annotated[list[Count], Field(min_length=1)]
+
+
+class DeepFM(WideDeep):
+    """A factorisation machine beside a network."""
+
+
+class AutoInt(Clicked):
+    """Self-attention between fields: `layers` of `heads`, each `head_dim` wide."""
+
+    dim: Count
+    layers: Count
+    heads: Count
+    head_dim: Count
+
+
+class AutoIntPlus(AutoInt):
+    """AutoInt beside a network."""
+
+    hidden: Annotated[list[Count], Field(min_length=1)]
+
+
+class CTR(Section):
+    """Click prediction: a section a model."""
+
+    lr: LR
+    fm: FM
+    widedeep: WideDeep
+    deepfm: DeepFM
+    autoint: AutoInt
+    autoint_flat: AutoInt
+    autoint_plus: AutoIntPlus
+
+
+class Popular(Exact):
+    """The most frequent items for everyone: nothing to set."""
+
+
+class ItemKNN(Exact):
+    """Neighbours of the user's items."""
+
+    neighbours: Count
+    shrinkage: Strength
+
+
+class EASE(Exact):
+    """A linear item-item model in closed form."""
+
+    l2: Rate
+
+
+class IALS(Section):
+    """Implicit alternating least squares."""
+
+    dim: Count
+    l2: Strength
+    alpha: Rate
+    epochs: Count
+    patience: Count
+
+
+class BPR(Gradient):
+    """Matrix factorisation by pairwise ranking."""
+
+    l2_bias: Strength
+
+
+class ImplicitNeuMF(Gradient):
+    """NeuMF with sampled negatives."""
+
+    negatives: Count
+
+
+class LightGCN(Gradient):
+    """Matrix factorisation over vectors smoothed along the graph."""
+
+    layers: Annotated[int, Field(ge=0)]
+
+
+class TopK(Section):
+    """Top-k recommendation: a section a model."""
+
+    popular: Popular
+    itemknn: ItemKNN
+    ease: EASE
+    ials: IALS
+    bpr: BPR
+    neumf_implicit: ImplicitNeuMF
+    lightgcn: LightGCN
+
+
 def _rising(points: list[Factors]) -> list[Factors]:
     dims = [point.dim for point in points]
     if dims != sorted(set(dims)):
@@ -187,8 +337,13 @@ class Settings(Section):
     seeds: Seeds
     compute: Compute
     statistics: Statistics
+    ranking: Ranking
     rating: Rating
+    topk: TopK
     curve: Curve
+    clicks: Clicks
+    ctr: CTR
+    ctr_attributes: CTR
     tune: Tune
 
 
@@ -232,19 +387,40 @@ def section(key: str) -> Any:
     return value.model_dump() if isinstance(value, Section) else value
 
 
+TASKS: dict[str, tuple[type[Section], str]] = {  # the models' settings, and the section that cuts and judges
+    "rating": (Rating, "split"),
+    "ctr": (CTR, "clicks"),
+    "ctr_attributes": (CTR, "clicks"),
+    "topk": (TopK, "ranking"),
+}
+
+
 def points(task: str, model: str, values: dict | list[dict]) -> list[Section]:
     """Return the typed settings of a model, one for each point: one of a model, several of its curve.
 
     Raises UserError for an unknown task or model, or settings that do not fit it.
     """
-    tasks = {"rating": Rating}
-    if task not in tasks:
-        raise UserError(f"unknown task {task!r}: choose one of {', '.join(tasks)}")
-    models = {name: field.annotation for name, field in tasks[task].model_fields.items()}
+    kind, _ = _task(task)
+    models = {name: field.annotation for name, field in kind.model_fields.items()}
     if model not in models:
         raise UserError(f"unknown {task} model {model!r}: choose one of {', '.join(models)}")
     entries = values if isinstance(values, list) else [values]
     return [parse(models[model], entry, f"settings of {task}.{model}") for entry in entries]
+
+
+def typed_protocol(task: str, values: dict) -> Section:
+    """Return the typed section that says how a task is cut and judged.
+
+    Raises UserError for an unknown task, or values that do not fit it.
+    """
+    _, name = _task(task)
+    return parse(Settings.model_fields[name].annotation, values, f"settings of {name}")
+
+
+def _task(task: str) -> tuple[type[Section], str]:
+    if task not in TASKS:
+        raise UserError(f"unknown task {task!r}: choose one of {', '.join(TASKS)}")
+    return TASKS[task]
 
 
 def _sentences(kind: type[BaseModel], faults: list[dict], where: str) -> list[str]:

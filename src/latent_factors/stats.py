@@ -30,8 +30,9 @@ class Bootstrap:
     def mean(self, values: np.ndarray, rows: np.ndarray | None = None, root: bool = False) -> np.ndarray:
         """Return B + 1 values of the mean over rows, averaged over seeds; the first is the estimate itself.
 
-        values is (S, n); `rows`, a mask (n,), keeps some of them; `root` takes the square root of each seed's
-        mean, so that squared errors become the RMSE. A replicate that drew no kept row is NaN.
+        values is (S, n), or (1, n) for a model without chance; `rows`, a mask (n,), keeps some of them; `root` takes
+        the square root of each seed's mean, so that squared errors become the RMSE. A replicate that drew no kept row
+        is NaN.
         """
         users = self.users if rows is None else self.users[rows]
         values = values if rows is None else values[:, rows]
@@ -43,7 +44,29 @@ class Bootstrap:
         observed = values.mean(1, dtype=np.float64)
         if root:
             redrawn, observed = np.sqrt(redrawn), np.sqrt(observed)
-        return np.append(observed.mean(), np.take_along_axis(redrawn, self._seeds, 1).mean(1))
+        return self._over_seeds(observed, redrawn)
+
+    def _over_seeds(self, observed: np.ndarray, redrawn: np.ndarray) -> np.ndarray:
+        """Return the mean of S observed values and of the redrawn (B, S), with the seeds redrawn too."""
+        return np.append(observed.mean(), np.take_along_axis(redrawn, self._seeds % len(observed), 1).mean(1))
+
+    def auc(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
+        """Return B + 1 values of the area under the ROC curve, averaged over seeds; the first is the estimate itself.
+
+        scores is (S, n), label (n,) of zeros and ones. A redraw counts a row as often as its user was drawn.
+        """
+        number, clicked = self._weights.shape[1], label > 0
+        weights = np.vstack([np.ones((1, number), np.float32), self._weights])  # (B + 1, U)
+        winner, loser = (np.eye(number, dtype=np.float32)[self.users[rows]] for rows in (clicked, ~clicked))
+        areas = []
+        for run in scores:
+            positive, negative = run[clicked][:, None], run[~clicked]
+            wins = (positive > negative) + np.float32(0.5) * (positive == negative)
+            between = winner.T @ (wins @ loser)  # (U, U): pairs of rows won by a user's clicks over a user's others
+            pairs = (weights @ winner.sum(0)) * (weights @ loser.sum(0))
+            areas.append(((weights @ between) * weights).sum(1, dtype=np.float64) / pairs)
+        observed, *redrawn = np.stack(areas, 1)
+        return self._over_seeds(observed, np.array(redrawn))
 
     def interval(self, values: np.ndarray) -> tuple[float, float, float]:
         """Return the estimate and the percentile interval of B + 1 values, the first being the estimate."""

@@ -1,9 +1,23 @@
 """Number the feature values: one id space over all fields, ranked by training frequency."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
+
+
+class Column(Protocol):
+    """A field of n rows, such as a pandas categorical.
+
+    Attributes:
+        categories: the tokens, sorted.
+        codes: (n,) or (n, w) positions in `categories`; -1 stands for no value.
+    """
+
+    categories: pd.Index
+    codes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -11,13 +25,13 @@ class Features:
     """The vocabulary of the training part.
 
     Each field takes a run of ids: first its values by falling training frequency (ties by token), then one
-    id for every value unseen in training. N ids in all, F fields.
+    id for every value rare or unseen in training. N ids in all, F fields.
 
     Attributes:
         names: the fields.
         tokens: for each field, its values in order of id.
         starts: (F,) first id of each field.
-        counts: (N,) training rows that hold each id; 0 for the unseen ones.
+        counts: (N,) how often each id stands in the training rows; 0 for the unseen ones.
     """
 
     names: tuple[str, ...]
@@ -30,33 +44,36 @@ class Features:
         """N, the number of ids."""
         return len(self.counts)
 
-    def encode(self, columns: list[pd.Categorical]) -> np.ndarray:
-        """Return the ids (n, F) of n rows given as one categorical a field."""
-        ids = np.empty((len(columns[0]), len(columns)), np.int64)
-        for field, (column, tokens, start) in enumerate(zip(columns, self.tokens, self.starts, strict=True)):
-            rank = tokens.get_indexer(column.categories)
+    def encode(self, columns: Sequence[Column]) -> np.ndarray:
+        """Return the ids (n, C) of n rows, the columns of a field side by side; no value gets its field's last id."""
+        ids = []
+        for column, tokens, start in zip(columns, self.tokens, self.starts, strict=True):
+            rank = np.append(tokens.get_indexer(column.categories), -1)  # the last one is that of code -1
             rank[rank < 0] = len(tokens)
-            ids[:, field] = start + rank[column.codes]
-        return ids
+            ids.append(start + rank[column.codes])
+        return np.column_stack(ids)
 
     def blocks(self, field: int, number: int) -> np.ndarray:
         """Cut a field's values into `number` blocks of equal size by falling frequency.
 
-        Returns (values of the field + 1,) block numbers by rank, 0 the most frequent; the unseen id lies in
-        the last block.
+        Returns (values of the field + 1,) block numbers by rank, 0 the most frequent; the last id, of values
+        rare or unseen, lies in the last block.
         """
         size = len(self.tokens[field])
         return np.append(np.arange(size) * number // size, number - 1)
 
 
-def rank_features(names: tuple[str, ...], columns: list[pd.Categorical], train: np.ndarray) -> Features:
-    """Build the vocabulary from the rows `train` of one categorical a field."""
+def rank_features(
+    names: tuple[str, ...], columns: Sequence[Column], train: np.ndarray, min_count: int = 1
+) -> Features:
+    """Build the vocabulary from the rows `train`; values that stand there less than `min_count` times are rare."""
     tokens, counts = [], []
     for column in columns:
-        occurrences = np.bincount(column.codes[train], minlength=len(column.categories))
+        codes = column.codes[train]
+        occurrences = np.bincount(codes[codes >= 0], minlength=len(column.categories))
         order = np.argsort(-occurrences, kind="stable")  # categories are sorted, so ties go by token
-        order = order[occurrences[order] > 0]
-        tokens.append(column.categories[order])
-        counts.append(np.append(occurrences[order], 0))
+        common = order[occurrences[order] >= min_count]
+        tokens.append(column.categories[common])
+        counts.append(np.append(occurrences[common], occurrences.sum() - occurrences[common].sum()))
     starts = np.cumsum([0, *map(len, counts[:-1])])
     return Features(names, tuple(tokens), starts, np.concatenate(counts))

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from latent_factors.data.table import Interactions
 from latent_factors.errors import UserError
 from latent_factors.settings import Split as SplitSettings
+
+ROUNDING = 1e-9  # so that 0.1 of 30 rows are three
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,13 @@ def split(interactions: Interactions, settings: SplitSettings) -> Parts:
     """Cut the rows by `settings.kind`.
 
     - random: shares `validation` and `test` of the rows, drawn without replacement with `seed`.
+    - random-by-user: the same shares of each user's rows, rounded down, but at least one row of each part where the
+      user has three or more, and a test row where there are two.
     - leave-last-out: of each user the last event is test, the one before it validation.
     - global-time: the last share `test` of the events by time is test, the share `validation` before it
       is validation. Events of one second stay together, in the earlier part.
 
-    Raises UserError when times are needed and missing, when a user has fewer than three events
+    Raises UserError when times or users are needed and missing, when a user has fewer than three events
     (leave-last-out), or when a part comes out empty.
     """
     part = _CUTS[settings.kind](interactions, settings)
@@ -53,9 +58,22 @@ def _random(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
     return part
 
 
+def _random_by_user(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
+    users = _users(interactions, settings).codes
+    events = np.bincount(users)
+    test = np.minimum(np.maximum((settings.test * events + ROUNDING).astype(int), 1), events - 1)
+    validation = np.minimum(np.maximum((settings.validation * events + ROUNDING).astype(int), 1), events - 1 - test)
+    order = np.lexsort((np.random.default_rng(settings.seed).random(len(users)), users))
+    place = np.arange(len(users)) - np.repeat(np.cumsum(events) - events, events)  # of each row within its user
+    owner = users[order]
+    part = np.empty(len(users), np.int8)
+    part[order] = np.where(place < test[owner], 2, np.where(place < (test + validation)[owner], 1, 0))
+    return part
+
+
 def _leave_last_out(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
     times = _times(interactions, settings)
-    users = interactions.user.codes
+    users = _users(interactions, settings).codes
     events = np.bincount(users)
     if events.min() < 3:
         poorest = interactions.user.categories[int(events.argmin())]
@@ -81,6 +99,15 @@ def _global_time(interactions: Interactions, settings: SplitSettings) -> np.ndar
     return (times > train_end).astype(np.int8) + (times > validation_end)
 
 
+def _users(interactions: Interactions, settings: SplitSettings) -> pd.Categorical:
+    if interactions.user is None:
+        raise UserError(
+            f"split.kind {settings.kind} needs users, and {interactions.dataset} has no column data.user names;"
+            " set split.kind in params.yaml to random"
+        )
+    return interactions.user
+
+
 def _times(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
     if interactions.timestamp is None:
         raise UserError(
@@ -96,4 +123,7 @@ def _times(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
     return interactions.timestamp
 
 
-_CUTS = {"random": _random, "leave-last-out": _leave_last_out, "global-time": _global_time}
+_CUTS = {
+    "random": _random, "random-by-user": _random_by_user, "leave-last-out": _leave_last_out,
+    "global-time": _global_time,
+}

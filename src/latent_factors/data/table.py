@@ -18,37 +18,38 @@ class Interactions:
 
     Attributes:
         dataset: the data set's name.
-        user, item: (n,) tokens, as pandas categoricals.
-        rating: (n,) float32.
+        user, item: (n,) tokens, as pandas categoricals; None for click data without them.
+        rating: (n,) float32; None where the data set has none and none was asked for.
         timestamp: (n,) float64, seconds; None where the data set has none.
         line: (n,) line of each event in the .inter file.
         dropped: how many events each rule took out, by name of the rule.
     """
 
     dataset: str
-    user: pd.Categorical
-    item: pd.Categorical
-    rating: np.ndarray
+    user: pd.Categorical | None
+    item: pd.Categorical | None
+    rating: np.ndarray | None
     timestamp: np.ndarray | None
     line: np.ndarray
     dropped: dict[str, int]
 
     def __len__(self) -> int:
-        return len(self.rating)
+        return len(self.line)
 
 
-def load_interactions(dataset: str, data: Data) -> Interactions:
+def load_interactions(dataset: str, data: Data, rated: bool = True) -> Interactions:
     """Read data/<dataset>/<dataset>.inter.
 
     A pair of user and item that occurs twice is refused, or (`data.duplicates: last`) kept once: its
     latest event, by timestamp where there is one, else by line. Users and items with fewer ratings than
-    `data.min_user_ratings` and `data.min_item_ratings` are then dropped, repeatedly until all have enough.
+    `data.min_user_ratings` and `data.min_item_ratings` are then dropped, repeatedly until all have enough. With
+    `rated=False` the data set need not have ratings.
 
     Raises UserError for a missing file or column, a missing token or rating, a repeated pair, nothing left.
     """
     path = root() / "data" / dataset / f"{dataset}.inter"
     table = read_atomic(path)
-    _require(table, path, data)
+    _require(table, path, data, rated)
     table["line"] = np.arange(2, len(table) + 2)
     kept = _deduplicated(table, path, data)
     dense = _dense(kept, data)
@@ -61,15 +62,15 @@ def load_interactions(dataset: str, data: Data) -> Interactions:
         dataset=dataset,
         user=pd.Categorical(dense[data.user]),
         item=pd.Categorical(dense[data.item]),
-        rating=dense[data.rating].to_numpy(np.float32),
+        rating=dense[data.rating].to_numpy(np.float32) if data.rating in dense else None,
         timestamp=stamps,
         line=dense["line"].to_numpy(),
         dropped={"repeated pairs": len(table) - len(kept), "too few ratings": len(kept) - len(dense)},
     )
 
 
-def _require(table: pd.DataFrame, path: Path, data: Data) -> None:
-    wanted = {data.user: "data.user", data.item: "data.item", data.rating: "data.rating"}
+def _require(table: pd.DataFrame, path: Path, data: Data, rated: bool) -> None:
+    wanted = {data.user: "data.user", data.item: "data.item"} | ({data.rating: "data.rating"} if rated else {})
     types = table.attrs["types"]
     for name, key in wanted.items():
         if name not in types:
@@ -101,8 +102,8 @@ def _deduplicated(table: pd.DataFrame, path: Path, data: Data) -> pd.DataFrame:
 
 def _dense(table: pd.DataFrame, data: Data) -> pd.DataFrame:
     while True:
-        users = table.groupby(data.user)[data.rating].transform("size") >= data.min_user_ratings
-        items = table.groupby(data.item)[data.rating].transform("size") >= data.min_item_ratings
+        users = table.groupby(data.user)["line"].transform("size") >= data.min_user_ratings
+        items = table.groupby(data.item)["line"].transform("size") >= data.min_item_ratings
         if (users & items).all():
             return table
         table = table[users & items]

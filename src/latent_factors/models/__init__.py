@@ -5,6 +5,7 @@ from importlib import import_module
 
 from torch import Tensor, nn
 
+from latent_factors.data.histories import Histories
 from latent_factors.embedding import UniformTable
 from latent_factors.settings import Section
 
@@ -18,12 +19,18 @@ class Inputs:
         fields: F, the ids in a row.
         unseen: ids that stand for values not seen in training.
         mean: the mean target of the training rows.
+        items: (I,) ids of the items seen in training.
+        widths: for click prediction, how many ids each field takes in a row.
+        history: for top-k recommendation, the training items of each user id.
     """
 
     number: int
     fields: int
     unseen: Tensor
     mean: float
+    items: Tensor | None = None
+    history: Histories | None = None
+    widths: tuple[int, ...] = ()
 
 
 def build(name: str, settings: Section, inputs: Inputs) -> nn.Module:

@@ -32,7 +32,7 @@ class Model(nn.Module):
         return 2 * settings.dim
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return the predictions (B,) for rows of ids (B, 2)."""
+        """Return the predictions (...) for rows of ids (..., 2)."""
         product, deep = self.embedding(ids).chunk(2, -1)  # (B, 2, K) each
         user, item = product.unbind(-2)
         joint = torch.cat([user * item, self.net(deep.flatten(-2))], -1)

@@ -1,22 +1,22 @@
 """Rating prediction: from a user and an item to the rating."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latent_factors.data.features import Features, rank_features
 from latent_factors.data.splits import Parts, split
 from latent_factors.data.table import Interactions, load_interactions
-from latent_factors.evaluate import mse, rmse
+from latent_factors.evaluate import mae, mse, rmse
 from latent_factors.models import Inputs
 from latent_factors.settings import Data
 from latent_factors.settings import Split as SplitSettings
 
-Predict = Callable[[Tensor], Tensor]
+METRICS = {"rmse": rmse, "mse": mse, "mae": mae}
+PREDICTED_ROWS = 2**16  # at a time: 32 MiB of looked-up vectors at K = 64
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,23 @@ class RatingTask:
     low: float
     high: float
 
+    metric = "rmse"
+    larger_is_better = False
+
+    @property
+    def dataset(self) -> str:
+        """The data set's name."""
+        return self.interactions.dataset
+
+    def lines(self, part: str) -> np.ndarray:
+        """Return the line of each event of a part in the .inter file (n,)."""
+        return self.interactions.line[getattr(self.parts, part)]
+
+    @property
+    def size(self) -> int:
+        """How many ratings train: n."""
+        return len(self.parts.train)
+
     @cached_property
     def train(self) -> tuple[Tensor, Tensor]:
         """The training rows: ids (n, 2) and ratings (n,)."""
@@ -59,7 +76,9 @@ class RatingTask:
     def inputs(self) -> Inputs:
         """What a model must know of the data."""
         counts = torch.from_numpy(self.features.counts)
-        return Inputs(self.features.number, self.ids.shape[1], torch.nonzero(counts == 0)[:, 0], self.mean)
+        first = int(self.features.starts[1])
+        items = torch.arange(first, first + len(self.features.tokens[1]), device=self.ids.device)
+        return Inputs(self.features.number, self.ids.shape[1], torch.nonzero(counts == 0)[:, 0], self.mean, items)
 
     @cached_property
     def mean(self) -> float:
@@ -71,19 +90,39 @@ class RatingTask:
         """How many training rows hold each id: n_f (N,), as float32."""
         return torch.from_numpy(self.features.counts).to(self.ids.device, torch.float32)
 
-    def loss(self, predict: Predict, rows: Tensor | slice) -> Tensor:
-        """Return the mean squared error (...) of training rows (B,), unclipped; predict: ids (B, 2) → (..., B)."""
+    def epoch(self, model: nn.Module, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return the training rows in a fresh order: ids (n, 2) and ratings (n,)."""
         ids, rating = self.train
-        return mse(predict(ids[rows]), rating[rows])
+        order = torch.randperm(self.size, generator=generator, device=generator.device)
+        return ids[order], rating[order]
 
-    def score(self, predict: Predict) -> Tensor:
-        """Return the validation RMSE (...), smaller is better; predict: ids (m, 2) → (..., m)."""
+    def loss(self, model: nn.Module, ids: Tensor, rating: Tensor) -> Tensor:
+        """Return the mean squared error () of training rows, ids (B, 2) and ratings (B,), unclipped."""
+        return mse(model(ids), rating)
+
+    def sweep(self, model: nn.Module) -> Tensor:
+        """Let a model solve for all training rows once; return their mean squared error ()."""
+        model.sweep(*self.train)
+        return self.loss(model, *self.train)
+
+    @torch.no_grad()
+    def predict(self, model: nn.Module, ids: Tensor) -> Tensor:
+        """Return the predictions (n,) for rows of ids (n, 2), clipped to the scale."""
+        return torch.cat([model(rows) for rows in ids.split(PREDICTED_ROWS)]).clamp(self.low, self.high)
+
+    def score(self, model: nn.Module) -> Tensor:
+        """Return the validation RMSE ()."""
         ids, rating = self.validation
-        return rmse(self.clip(predict(ids)), rating)
+        return rmse(self.predict(model, ids), rating)
 
-    def clip(self, prediction: Tensor) -> Tensor:
-        """Return predictions clipped to the scale."""
-        return prediction.clamp(self.low, self.high)
+    def outputs(self, model: nn.Module, part: str) -> dict[str, Tensor]:
+        """Return what is kept of a part: `prediction` (n,), clipped."""
+        return {"prediction": self.predict(model, getattr(self, part)[0])}
+
+    def measure(self, outputs: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+        """Return each metric () of a part's outputs."""
+        truth = getattr(self, part)[1].to(outputs["prediction"].device)
+        return {name: metric(outputs["prediction"], truth) for name, metric in METRICS.items()}
 
     def _part(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         return self.ids[rows], self.rating[rows]

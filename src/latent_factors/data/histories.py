@@ -1,0 +1,65 @@
+"""Who has which items: the interactions of users as rows of item numbers."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The items of U users out of a catalogue of I.
+
+    Attributes:
+        starts: (U + 1,) where each user's items begin in `items`.
+        items: (n,) item numbers below I, ascending within a user.
+        catalogue: I.
+    """
+
+    starts: Tensor
+    items: Tensor
+    catalogue: int
+
+    @classmethod
+    def of(cls, users: Tensor, items: Tensor, number: int, catalogue: int) -> "Histories":
+        """Gather pairs (n,) of users below `number` and items below `catalogue`; no pair may occur twice."""
+        order = (users * catalogue + items).argsort()
+        counts = torch.bincount(users, minlength=number)
+        return cls(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), items[order], catalogue)
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """How many items each user has (U,)."""
+        return self.starts.diff()
+
+    def cells(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the items of some users (B,) as pairs of a row below B and an item (m,) each."""
+        counts = self.counts[users]
+        rows = torch.arange(len(users), device=users.device).repeat_interleave(counts)
+        shift = self.starts[users] - (counts.cumsum(0) - counts)
+        return rows, self.items[torch.arange(len(rows), device=users.device) + shift[rows]]
+
+    def mask(self, users: Tensor) -> Tensor:
+        """Return the items of some users (B,) as a bool matrix (B, I)."""
+        mask = torch.zeros(len(users), self.catalogue, dtype=torch.bool, device=users.device)
+        mask[self.cells(users)] = True
+        return mask
+
+    def others(self, users: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw for each of some users (...) an item that is not among theirs, uniformly, without rejection.
+
+        With a user's items p_0 < p_1 < …, the r-th other item is r plus the number of j with p_j − j ≤ r, which one
+        binary search finds for all draws at once. A user with the whole catalogue gets an arbitrary item.
+        """
+        free = self.catalogue - self.counts[users]
+        r = (torch.rand(users.shape, generator=generator, dtype=torch.float64, device=users.device) * free).long()
+        below = torch.searchsorted(self._gaps, users * (self.catalogue + 1) + r, right=True) - self.starts[users]
+        return (r + below).clamp(max=self.catalogue - 1)
+
+    @cached_property
+    def _gaps(self) -> Tensor:
+        """The ascending keys u (I + 1) + p_j − j (n,)."""
+        owner = torch.arange(len(self.counts), device=self.items.device).repeat_interleave(self.counts)
+        place = torch.arange(len(self.items), device=self.items.device) - self.starts[owner]
+        return owner * (self.catalogue + 1) + self.items - place

@@ -1,0 +1,59 @@
+"""AutoInt: automatic feature interaction by self-attention (Song et al. 2019)."""
+
+import torch
+from torch import Tensor, nn
+
+from latent_factors.models import Inputs
+from latent_factors.models.fields import field_vectors
+from latent_factors.models.interacting import Interacting
+from latent_factors.settings import AutoInt
+
+
+class Model(nn.Module):
+    """ŷ = wᵀ (e_1 ‖ … ‖ e_F) + b (equation 9), e_f what interacting layers make of field f; b starts at the log-odds.
+
+    The paper's formula and the authors' code differ. Of the code's additions, layer normalisation after each layer
+    is taken: without it the validation logloss on the attributes of MovieLens-100K was .442 at best, with it .429
+    (one seed, the same few settings). Not taken, as neither helped there: ReLU on queries, keys, values and residuals,
+    and the division of ⟨·, ·⟩ by √D. There is no dropout, as in `dnn`.
+    """
+
+    residual = True
+
+    def __init__(self, embedding: nn.Module, settings: AutoInt, inputs: Inputs):
+        super().__init__()
+        self.embedding, self.widths, self.l2 = embedding, inputs.widths, settings.l2
+        out = settings.heads * settings.head_dim
+        self.layers = nn.ModuleList(
+            Interacting(width, settings.heads, settings.head_dim, self.residual)
+            for width in [embedding.dim] + [out] * (settings.layers - 1)
+        )
+        self.last = nn.Linear(inputs.fields * out, 1)
+        nn.init.constant_(self.last.bias, torch.tensor(inputs.mean).logit())
+
+    @staticmethod
+    def width(settings: AutoInt) -> int:
+        """Return the width of the embedding: K."""
+        return settings.dim
+
+    def forward(self, ids: Tensor, values: Tensor) -> Tensor:
+        """Return the log-odds (B,) of a click for rows of ids and values (B, C)."""
+        return self.interact(field_vectors(self.embedding(ids), values, self.widths))
+
+    def interact(self, vectors: Tensor) -> Tensor:
+        """Return the log-odds (B,) for the vectors of fields (B, F, K)."""
+        for layer in self.layers:
+            vectors = layer(vectors)
+        return self.last(vectors.flatten(-2)).squeeze(-1)
+
+    def attention(self, ids: Tensor, values: Tensor) -> Tensor:
+        """Return the weights α (layers, B, H, F, F) with which field m (of F) looks at field k (of the last F)."""
+        vectors, weights = field_vectors(self.embedding(ids), values, self.widths), []
+        for layer in self.layers:
+            weights.append(layer.weights(vectors))
+            vectors = layer(vectors)
+        return torch.stack(weights)
+
+    def penalty(self, weight: Tensor) -> Tensor:
+        """Return λ Σ_f u_f ‖e_f‖² for the weights u (N,) of features."""
+        return self.l2 * self.embedding.penalty(weight)

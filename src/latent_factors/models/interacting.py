@@ -1,0 +1,34 @@
+"""The interacting layer of AutoInt: self-attention between the fields of a row."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Interacting(nn.Module):
+    """From F vectors of width K to F vectors of width H D (AutoInt, equations 5 to 8), then layer normalisation.
+
+    α_m,k^(h) = softmax_k ⟨W_Q^(h) e_m, W_K^(h) e_k⟩, ẽ_m^(h) = Σ_k α_m,k^(h) W_V^(h) e_k,
+    e_m^Res = ReLU(ẽ_m^(1) ‖ … ‖ ẽ_m^(H) + W_Res e_m); without `residual` the last summand is left out.
+    """
+
+    def __init__(self, width: int, heads: int, head_dim: int, residual: bool):
+        super().__init__()
+        self.heads, out = heads, heads * head_dim
+        self.query, self.key, self.value = (nn.Linear(width, out, bias=False) for _ in range(3))
+        self.rest = nn.Linear(width, out, bias=False) if residual else None  # W_Res
+        self.norm = nn.LayerNorm(out)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return new vectors (B, F, H D) for vectors (B, F, K)."""
+        query, key, value = (self._heads(part(vectors)) for part in (self.query, self.key, self.value))
+        mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0).transpose(-2, -3).flatten(-2)
+        return self.norm((mixed if self.rest is None else mixed + self.rest(vectors)).relu())
+
+    def weights(self, vectors: Tensor) -> Tensor:
+        """Return the attention weights α (B, H, F, F): how much field m, first, looks at field k, last."""
+        query, key = self._heads(self.query(vectors)), self._heads(self.key(vectors))
+        return (query @ key.mT).softmax(-1)
+
+    def _heads(self, vectors: Tensor) -> Tensor:
+        """Return (B, H, F, D) for (B, F, H D)."""
+        return vectors.unflatten(-1, (self.heads, -1)).transpose(-2, -3)

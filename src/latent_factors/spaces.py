@@ -1,0 +1,99 @@
+"""What is tuned of each model, and within which bounds; every other setting stays as params.yaml has it."""
+
+from collections.abc import Callable
+
+import optuna
+
+Space = Callable[[optuna.Trial, float], dict[str, float]]
+"""From a trial and the mean training frequency of a feature to the settings tried."""
+
+
+def _log(trial: optuna.Trial, name: str, low: float, high: float) -> float:
+    return float(f"{trial.suggest_float(name, low, high, log=True):.3g}")
+
+
+def _ridge(trial: optuna.Trial, frequency: float, low: float, high: float, bias: bool) -> dict[str, float]:
+    """Suggest the penalty λ n_f^ν by its strength a row at the mean frequency, which matters, and its tilt ν."""
+    power = round(trial.suggest_float("l2_power", 0, 1), 2)
+    scale = frequency ** (1 - power)
+    strengths = {"l2": _log(trial, "l2", low, high)} | ({"l2_bias": _log(trial, "l2_bias", 1e-4, 0.3)} if bias else {})
+    return {"l2_power": power} | {name: float(f"{value * scale:.3g}") for name, value in strengths.items()}
+
+
+def _adam(trial: optuna.Trial, low: float, high: float) -> dict[str, float]:
+    return {"learning_rate": _log(trial, "learning_rate", low, high)}
+
+
+def _biases(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return {name: _log(trial, name, 0.1, 100) for name in ("user_damping", "item_damping")}
+
+
+def _product(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return _adam(trial, 1e-3, 2e-2) | _ridge(trial, frequency, 0.01, 1, bias=True)
+
+
+def _als(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return _ridge(trial, frequency, 0.01, 1, bias=True)
+
+
+def _network(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    """Suggest from wider ranges than for a product: a network can undo a shrunken embedding, or do without one."""
+    return _adam(trial, 3e-4, 5e-2) | _ridge(trial, frequency, 1e-4, 10, bias=False)
+
+
+def _itemknn(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return {
+        "neighbours": trial.suggest_int("neighbours", 5, 1000, log=True),
+        "shrinkage": _log(trial, "shrinkage", 0.1, 1000),
+    }
+
+
+def _ease(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return {"l2": _log(trial, "l2", 1, 1e4)}
+
+
+def _ials(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return {"l2": _log(trial, "l2", 0.1, 1000), "alpha": _log(trial, "alpha", 0.1, 100)}
+
+
+def _bpr(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return _adam(trial, 5e-4, 2e-2) | _ridge(trial, frequency, 1e-4, 0.3, bias=True)
+
+
+def _lightgcn(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    layers = {"layers": trial.suggest_int("layers", 1, 4)}
+    return layers | _adam(trial, 1e-3, 5e-2) | _ridge(trial, frequency, 1e-5, 0.1, bias=False)
+
+
+def _neumf(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return _adam(trial, 3e-4, 2e-2) | _ridge(trial, frequency, 1e-5, 1, bias=False)
+
+
+def _clicks(trial: optuna.Trial, frequency: float, bias: bool) -> dict[str, float]:
+    return _adam(trial, 5e-4, 2e-2) | _ridge(trial, frequency, 1e-5, 0.1, bias=bias)
+
+
+def _lr(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return _clicks(trial, frequency, bias=False)
+
+
+def _machine(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return _clicks(trial, frequency, bias=True)
+
+
+def _autoint(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return {"layers": trial.suggest_int("layers", 1, 3)} | _clicks(trial, frequency, bias=False)
+
+
+_CTR = {
+    "lr": _lr, "fm": _machine, "widedeep": _machine, "deepfm": _machine, "autoint": _autoint, "autoint_flat": _autoint,
+    "autoint_plus": _autoint,
+}
+SPACES: dict[str, dict[str, Space]] = {
+    "rating": {"biases": _biases, "mf": _product, "als": _als, "mlp": _network, "neumf": _network},
+    "ctr": _CTR,
+    "ctr_attributes": _CTR,
+    "topk": {
+        "itemknn": _itemknn, "ease": _ease, "ials": _ials, "bpr": _bpr, "neumf_implicit": _neumf, "lightgcn": _lightgcn,
+    },
+}

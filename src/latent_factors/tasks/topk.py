@@ -1,0 +1,199 @@
+"""Top-k recommendation from implicit feedback: which items will a user take next?"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latent_factors import ranking
+from latent_factors.data.features import Features, rank_features
+from latent_factors.data.histories import Histories
+from latent_factors.data.splits import Parts, split
+from latent_factors.data.table import Interactions, load_interactions
+from latent_factors.models import Inputs
+from latent_factors.settings import Data, Ranking
+
+SCORED_CELLS = 2**24  # users by items scored at a time: 64 MiB
+
+
+@dataclass(frozen=True)
+class TopKTask:
+    """A data set, split and numbered, as tensors on a device; every event counts as liking.
+
+    The catalogue are the I items of the training part, numbered by falling frequency. An item never seen in training
+    cannot be told from another, so no model recommends one; where it is relevant it counts as missed.
+
+    Attributes:
+        interactions: the events, n of them.
+        parts: their rows in train, validation and test.
+        features: the vocabulary of the training part; fields user and item.
+        ids: (n, 2) ids of every event.
+        person: (n,) who: users numbered as in the data set, those never seen in training too.
+        cutoffs: the list lengths k, the first of them decides in validation.
+    """
+
+    interactions: Interactions
+    parts: Parts
+    features: Features
+    ids: Tensor
+    person: Tensor
+    cutoffs: tuple[int, ...]
+
+    larger_is_better = True
+
+    @property
+    def metric(self) -> str:
+        """What decides in validation."""
+        return f"ndcg@{self.cutoffs[0]}"
+
+    @property
+    def dataset(self) -> str:
+        """The data set's name."""
+        return self.interactions.dataset
+
+    def lines(self, part: str) -> np.ndarray:
+        """Return the line of each event of a part in the .inter file (n,)."""
+        return self.interactions.line[getattr(self.parts, part)]
+
+    @property
+    def size(self) -> int:
+        """How many events train: n."""
+        return len(self.parts.train)
+
+    @property
+    def catalogue(self) -> int:
+        """I, the number of items seen in training."""
+        return len(self.features.tokens[1])
+
+    @cached_property
+    def frequency(self) -> Tensor:
+        """How many training events hold each id: n_f (N,), as float32."""
+        return torch.from_numpy(self.features.counts).to(self.ids.device, torch.float32)
+
+    @property
+    def popularity(self) -> Tensor:
+        """How many training events hold each item of the catalogue (I,)."""
+        first = int(self.features.starts[1])
+        return self.frequency[first : first + self.catalogue]
+
+    @cached_property
+    def train(self) -> Tensor:
+        """The ids (n, 2) of the training events."""
+        return self.ids[self.parts.train]
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What a model must know of the data."""
+        first, counts = int(self.features.starts[1]), torch.from_numpy(self.features.counts)
+        users, items = self.train[:, 0], self.train[:, 1] - first
+        return Inputs(
+            number=self.features.number, fields=2, unseen=torch.nonzero(counts == 0)[:, 0], mean=0.0,
+            items=torch.arange(first, first + self.catalogue, device=self.ids.device),
+            history=Histories.of(users, items, first, self.catalogue),
+        )
+
+    def epoch(self, model: nn.Module, generator: torch.Generator) -> tuple[Tensor]:
+        """Return the training events in a fresh order, each with items that its user has not, drawn uniformly.
+
+        The one tensor (n, 2 + M) holds ids: the user, the item taken, then M = `model.negatives` others.
+        """
+        order = torch.randperm(self.size, generator=generator, device=generator.device)
+        ids = self.train.index_select(0, order)
+        users = ids[:, :1].expand(-1, model.negatives)
+        drawn = self.inputs.history.others(users, generator) + int(self.features.starts[1])
+        return (torch.cat([ids, drawn], 1),)
+
+    def loss(self, model: nn.Module, ids: Tensor) -> Tensor:
+        """Return the model's own mean loss () of training events (B, 2 + M)."""
+        return model.loss(ids)
+
+    def sweep(self, model: nn.Module) -> Tensor:
+        """Let a model solve for all training events once; it has no loss to show: NaN ()."""
+        model.sweep()
+        return self.frequency.new_tensor(torch.nan)
+
+    def score(self, model: nn.Module) -> Tensor:
+        """Return the mean validation ndcg () at the first cutoff."""
+        k = self.cutoffs[0]
+        return ranking.ndcg(self.recommend(model, "validation", k)[1], self.relevant("validation"), k).mean()
+
+    @cached_property
+    def persons(self) -> dict[str, Tensor]:
+        """The users who have events in a part, by part: only they are evaluated there."""
+        return {part: self.person[rows].unique() for part, rows in self.parts}
+
+    @cached_property
+    def truths(self) -> dict[str, Histories]:
+        """The items of the catalogue that each user of the data set has in a part, by part."""
+        return {part: self._gather(rows) for part, rows in self.parts}
+
+    def relevant(self, part: str) -> Tensor:
+        """Return how many events each evaluated user has in a part (U,), those on unseen items included."""
+        return torch.bincount(self.person[getattr(self.parts, part)])[self.persons[part]]
+
+    @torch.no_grad()
+    def recommend(self, model: nn.Module, part: str, k: int) -> tuple[Tensor, Tensor]:
+        """Return the k best items (U, k) for the users of a part, and which are hits (U, k).
+
+        The whole catalogue is ranked but for what the user had before: the training items, and for the test part
+        those of validation too. Items are numbers in the catalogue.
+        """
+        scores, truth, before = model.scorer(), self.truths[part], self._before[part]
+        lists = []
+        for persons in self.persons[part].split(max(1, SCORED_CELLS // self.catalogue)):
+            scored = scores(self._user[persons])
+            scored[before.cells(persons)] = -torch.inf
+            lists.append(ranking.top(scored, truth.mask(persons), k))
+        items, hits = zip(*lists, strict=True)
+        return torch.cat(items), torch.cat(hits)
+
+    def outputs(self, model: nn.Module, part: str) -> dict[str, Tensor]:
+        """Return what is kept of a part: `items` and `hits` (U, k) at the largest cutoff."""
+        items, hits = self.recommend(model, part, max(self.cutoffs))
+        return {"items": items.int(), "hits": hits}
+
+    def measure(self, outputs: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+        """Return each metric (), the mean over users, of a part's outputs."""
+        relevant = self.relevant(part).to(outputs["hits"].device)
+        return {
+            f"{name}@{k}": metric(outputs["hits"], relevant, k).mean()
+            for k in self.cutoffs for name, metric in ranking.METRICS.items()
+        }
+
+    @cached_property
+    def _user(self) -> Tensor:
+        """The id of each user of the data set."""
+        user = self.ids.new_zeros(int(self.person.max()) + 1)
+        user[self.person] = self.ids[:, 0]
+        return user
+
+    @cached_property
+    def _before(self) -> dict[str, Histories]:
+        """What must not be recommended to a part's users."""
+        earlier = {"validation": [self.parts.train], "test": [self.parts.train, self.parts.validation]}
+        return {part: self._gather(np.concatenate(rows)) for part, rows in earlier.items()}
+
+    def _gather(self, rows: np.ndarray) -> Histories:
+        """Return the events of some rows on items of the catalogue, by user of the data set."""
+        items = self.ids[rows, 1] - int(self.features.starts[1])
+        known = items < self.catalogue
+        return Histories.of(self.person[rows][known], items[known], len(self._user), self.catalogue)
+
+
+def prepare(dataset: str, data: Data, settings: Ranking, device: torch.device) -> TopKTask:
+    """Read, split and number a data set.
+
+    Raises UserError for anything wrong with the files or the split.
+    """
+    interactions = load_interactions(dataset, data, rated=False)
+    parts = split(interactions, settings.split)
+    columns = [interactions.user, interactions.item]
+    features = rank_features(("user", "item"), columns, parts.train)
+    return TopKTask(
+        interactions, parts, features,
+        ids=torch.from_numpy(features.encode(columns)).to(device),
+        person=torch.from_numpy(interactions.user.codes.astype(np.int64)).to(device),
+        cutoffs=tuple(settings.cutoffs),
+    )
