@@ -16,7 +16,7 @@ from latent_factors.models.fields import field_vectors
 from latent_factors.models.fm import pairs
 from latent_factors.models.interacting import Interacting
 from latent_factors.runs import load_model, load_run, save_run
-from latent_factors.settings import CTR, FM, LR, AutoInt, AutoIntPlus, DeepFM, WideDeep
+from latent_factors.sections import CTR, FM, LR, AutoInt, AutoIntPlus, DeepFM, WideDeep
 from latent_factors.tasks import prepare
 
 CPU = torch.device("cpu")

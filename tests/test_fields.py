@@ -171,7 +171,7 @@ def test_without_users_a_random_split_works_and_others_say_what_is_missing(proje
 @pytest.mark.parametrize(
     ("table", "types", "sentence"),
     [
-        ({"mark": [1.0, 5]}, {"mark": "float"}, "has no column rating (it has user_id, mark); name the one that tells"),
+        ({"mark": [1.0, 5]}, {"mark": "float"}, "has no column rating (it has user_id, mark); name the right one"),
         ({"rating": ["1", "5"]}, {"rating": "token"}, "rating is of type token; data.rating must name a float column"),
         ({"rating": [1.0, None]}, {"rating": "float"}, "line 3: rating is empty; fill it in or delete the line"),
         ({"rating": [4.0, 5]}, {"rating": "float"}, "no rating lies below clicks.negative_below (they go from 4 to 5)"),

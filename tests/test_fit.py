@@ -7,7 +7,7 @@ from latent_factors import models
 from latent_factors.errors import UserError
 from latent_factors.fit import derive_seeds, fit, set_up
 from latent_factors.runs import load_model, load_run, save_run
-from latent_factors.settings import ALS, MF, Compute, Seeds
+from latent_factors.sections import ALS, MF, Compute, Seeds
 from latent_factors.tasks import rating
 
 POINT = MF(dim=3, l2=0.1, l2_bias=0.01, l2_power=0.5, learning_rate=0.02, batch_size=256, epochs=8, patience=3)

@@ -12,7 +12,7 @@ from latent_factors.data.table import load_interactions
 from latent_factors.errors import UserError
 from latent_factors.evaluate import rmse
 from latent_factors.fit import derive_seeds, fit
-from latent_factors.settings import MF, AutoInt, Seeds
+from latent_factors.sections import MF, AutoInt, Seeds
 from latent_factors.tasks import prepare, rating
 
 pytestmark = pytest.mark.mirror

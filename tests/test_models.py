@@ -10,7 +10,7 @@ from latent_factors import models
 from latent_factors.embedding import UniformTable
 from latent_factors.evaluate import rmse
 from latent_factors.fit import fit
-from latent_factors.settings import ALS, MF, MLP, Biases, Mean, NeuMF
+from latent_factors.sections import ALS, MF, MLP, Biases, Mean, NeuMF
 from latent_factors.tasks import rating
 
 CPU = torch.device("cpu")

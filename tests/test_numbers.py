@@ -12,7 +12,7 @@ from sklearn import metrics as oracle
 from latent_factors.claims import Claim, collect, decide, ledger, load_claims, measured
 from latent_factors.errors import UserError
 from latent_factors.evaluate import auc, calibration, logloss, mae, mse, rmse
-from latent_factors.settings import Statistics
+from latent_factors.sections import Statistics
 from latent_factors.stats import Bootstrap, holm, p_value
 
 numbers = st.floats(-10, 10, width=32)

@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from latent_factors.errors import UserError
-from latent_factors.settings import Mean, load_settings, points, section
+from latent_factors.sections import Mean
+from latent_factors.settings import load_settings, points, section
 
 
 def refused(project, old: str, new: str) -> str:

@@ -8,7 +8,7 @@ from latent_factors.data.features import rank_features
 from latent_factors.data.splits import split
 from latent_factors.data.table import Interactions
 from latent_factors.errors import UserError
-from latent_factors.settings import Split
+from latent_factors.sections import Split
 
 
 def events(users, times=None) -> Interactions:

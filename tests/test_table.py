@@ -4,7 +4,7 @@ import pytest
 from conftest import write_inter
 from latent_factors.data.table import load_interactions
 from latent_factors.errors import UserError
-from latent_factors.settings import Data
+from latent_factors.sections import Data
 
 ROWS = pd.DataFrame({
     "user_id": ["a", "a", "b", "a", "c"], "item_id": ["x", "y", "x", "x", "z"], "rating": [1.0, 2, 3, 4, 5],

@@ -19,7 +19,7 @@ from latent_factors.models import losses
 from latent_factors.models.graph import Graph
 from latent_factors.paths import root
 from latent_factors.ranking import ndcg
-from latent_factors.settings import BPR, EASE, IALS, ImplicitNeuMF, ItemKNN, LightGCN, Popular, Ranking, Split
+from latent_factors.sections import BPR, EASE, IALS, ImplicitNeuMF, ItemKNN, LightGCN, Popular, Ranking, Split
 from latent_factors.tasks import rating, topk
 
 CPU = torch.device("cpu")

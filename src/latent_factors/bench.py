@@ -28,7 +28,8 @@ from latent_factors.errors import tell
 from latent_factors.fit import Adam, Task, derive_seeds, fit, set_up
 from latent_factors.models import build
 from latent_factors.paths import root
-from latent_factors.settings import TASKS, Clicks, Section, Seeds, Settings, Split, load_settings, points
+from latent_factors.sections import Clicks, Section, Seeds, Settings, Split
+from latent_factors.settings import TASKS, load_settings, points
 from latent_factors.stats import Bootstrap
 from latent_factors.tasks import prepare, rating, topk
 

@@ -11,7 +11,8 @@ from itertools import pairwise
 
 from latent_factors.fit import Adam, set_up
 from latent_factors.models import build
-from latent_factors.settings import BPR, load_settings
+from latent_factors.sections import BPR
+from latent_factors.settings import load_settings
 from latent_factors.tasks import topk
 
 POINT = BPR(

@@ -63,9 +63,18 @@ class Chapter:
             f"> It {claim.wording}. **Verdict: {row['verdict']}.**"
         ))
 
-    def metrics(self, rows: list[dict]) -> None:
-        """Hand in rows for reports/metrics.json."""
-        self._metrics += rows
+    def metrics(
+        self, task: str, split: str, metric: str, part: str, intervals: dict[str, tuple[float, float, float]],
+        seeds: dict[str, int],
+    ) -> None:
+        """Hand in one metric of some models on one part for reports/metrics.json: (mean, low, high), and runs, each."""
+        self._metrics += [
+            {
+                "dataset": self.dataset, "task": task, "split": split, "model": model, "metric": metric, "part": part,
+                "mean": round(mean, 5), "low": round(low, 5), "high": round(high, 5), "seeds": seeds[model],
+            }
+            for model, (mean, low, high) in intervals.items()
+        ]
         self._write("metrics.json", self._metrics)
 
     def sign(self) -> None:

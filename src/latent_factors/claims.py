@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 
 from latent_factors.errors import UserError, tell
 from latent_factors.paths import root
-from latent_factors.settings import Section, parse
+from latent_factors.sections import Section
+from latent_factors.settings import parse
 
 Verdict = Literal["holds", "fails", "undecided"]
 

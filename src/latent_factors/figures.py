@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 WIDTH = 7.2  # inches: the width of a page's text
@@ -42,6 +43,15 @@ def style(model: str) -> dict:
     """Return the colour, marker and label of a model, as arguments for plot."""
     name, colour, marker = MODELS[model]
     return {"label": name, "color": colour, "marker": marker}
+
+
+def compare(axes: Axes, intervals: dict[str, tuple[float, float, float]]) -> None:
+    """Draw a model a line, the first on top: estimate and interval (mean, low, high) along x."""
+    for place, (model, (mean, low, high)) in enumerate(intervals.items()):
+        _, colour, marker = MODELS[model]
+        axes.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt=marker, color=colour, capsize=3)
+    axes.set_yticks(range(len(intervals)), [label(model) for model in intervals])
+    axes.set_ylim(len(intervals) - 0.5, -0.5)
 
 
 def use_house_style() -> None:

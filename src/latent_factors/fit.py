@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from latent_factors.data.splits import Parts
 from latent_factors.errors import UserError
-from latent_factors.settings import Compute, Section, Seeds
+from latent_factors.sections import Compute, Section, Seeds
 
 
 class Task(Protocol):
@@ -22,12 +24,19 @@ class Task(Protocol):
         frequency: n_f (N,), how many training rows hold each id.
         metric: the name of what `score` returns.
         larger_is_better: whether more of it is better.
+        dataset: the data set's name.
+        parts: which rows train, validate and test.
     """
 
     size: int
     frequency: Tensor
     metric: str
     larger_is_better: bool
+    dataset: str
+    parts: Parts
+
+    def lines(self, part: str) -> np.ndarray:
+        """Return the line in the .inter file of each row of a part (n,)."""
 
     def epoch(self, model: nn.Module, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Return the training rows in a fresh order: tensors of n rows each."""
@@ -40,6 +49,12 @@ class Task(Protocol):
 
     def score(self, model: nn.Module) -> Tensor:
         """Return the validation score ()."""
+
+    def outputs(self, model: nn.Module, part: str) -> dict[str, Tensor]:
+        """Return what is kept of a model's predictions for a part, by name."""
+
+    def measure(self, outputs: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+        """Return each metric () of a part's outputs, by name."""
 
 
 @dataclass(frozen=True)
@@ -101,17 +116,18 @@ def fit(name: str, build: Callable[[], nn.Module], task: Task, settings: Section
             model = build().to(task.frequency.device)
         kind = Sweeps if hasattr(model, "sweep") else Adam
         trainer = kind(name, model, task, settings, seed)
-        rows = _train(f"{name}{dim}  run {run}/{len(seeds)}", trainer, task, settings)
+        score, rows = _train(f"{name}{dim}  run {run}/{len(seeds)}", trainer, task, settings)
         models.append(model)
-        best.append(rows[-1].pop("best"))
+        best.append(score)
         history += [{"seed": seed, **row} for row in rows]
     return Fit(models, torch.tensor(best), history)
 
 
-def _train(title: str, trainer: "Adam | Sweeps", task: Task, settings: Section) -> list[dict]:
-    """Train one model to the end of its patience; return a row an epoch, the last with the best score."""
+def _train(title: str, trainer: "Adam | Sweeps", task: Task, settings: Section) -> tuple[float, list[dict]]:
+    """Train one model to the end of its patience and leave it at its best; return its best score and a row an epoch."""
     sign = 1 if task.larger_is_better else -1
-    best, waited, kept, rows = -sign * math.inf, 0, {}, []
+    best, waited, rows = -sign * math.inf, 0, []
+    kept = trainer.model.state_dict()
     for epoch in range(1, settings.epochs + 1):
         loss = trainer.epoch(epoch)
         with torch.no_grad():
@@ -125,9 +141,8 @@ def _train(title: str, trainer: "Adam | Sweeps", task: Task, settings: Section) 
         print(f"{title}  {progress}", file=sys.stderr, flush=True)
         if waited == settings.patience:
             break
-    trainer.model.load_state_dict(kept or trainer.model.state_dict())
-    rows[-1]["best"] = best
-    return rows
+    trainer.model.load_state_dict(kept)
+    return best, rows
 
 
 class Adam:

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from latent_factors.errors import UserError, tell, unwritable
 from latent_factors.paths import root
-from latent_factors.settings import Settings, load_settings, section
+from latent_factors.sections import Settings
+from latent_factors.settings import load_settings, section
 
 sys.modules["rfc3987_syntax"] = None  # an optional format check of jsonschema that takes 1.6 s to import
 

@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from latent_factors.errors import UserError
-from latent_factors.fit import Fit
-from latent_factors.settings import Section
+from latent_factors.fit import Fit, Task
+from latent_factors.sections import Section
 
 PARTS = ("validation", "test")
 
@@ -43,7 +43,9 @@ class Run:
     history: pd.DataFrame
 
 
-def save_run(folder: Path, name: str, task, points: list[Section], fits: list[Fit], seeds: list[int]) -> list[dict]:
+def save_run(
+    folder: Path, name: str, task: Task, points: list[Section], fits: list[Fit], seeds: list[int]
+) -> list[dict]:
     """Predict validation and test rows once for each point, write everything into `folder`, return a summary each."""
     stored: dict[str, list[Tensor]] = {}
     summaries = []
@@ -79,7 +81,7 @@ def save_run(folder: Path, name: str, task, points: list[Section], fits: list[Fi
     return summaries
 
 
-def load_run(folder: Path, task) -> Run:
+def load_run(folder: Path, task: Task) -> Run:
     """Read a run back; its rows are those of `task`.
 
     Raises UserError when it is missing, or was made on another split.

@@ -3,7 +3,7 @@
 import numpy as np
 from statsmodels.stats.multitest import multipletests
 
-from latent_factors.settings import Statistics
+from latent_factors.sections import Statistics
 
 
 class Bootstrap:

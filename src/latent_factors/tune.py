@@ -21,7 +21,8 @@ from latent_factors.errors import UserError, tell
 from latent_factors.fit import Task, derive_seeds, fit, set_up
 from latent_factors.models import build
 from latent_factors.paths import root
-from latent_factors.settings import TASKS, Seeds, Settings, load_settings, points
+from latent_factors.sections import Seeds, Settings
+from latent_factors.settings import TASKS, load_settings, points
 from latent_factors.spaces import SPACES
 from latent_factors.tasks import prepare
 

@@ -8,10 +8,10 @@ import pandas as pd
 
 from latent_factors.data.atomic import read_atomic
 from latent_factors.data.fields import Field, make_field, time_fields
-from latent_factors.data.table import Interactions
+from latent_factors.data.table import Interactions, require
 from latent_factors.errors import UserError
 from latent_factors.paths import root
-from latent_factors.settings import Clicks, Data
+from latent_factors.sections import Clicks, Data
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def load_clicks(dataset: str, data: Data, clicks: Clicks) -> ClickData:
     path = folder / f"{dataset}.inter"
     table = read_atomic(path)
     types = dict(table.attrs["types"])
-    _require(table, path, data)
+    require(table, path, {data.rating: "data.rating"}, data)
     table["line"] = np.arange(2, len(table) + 2)
     rating = table[data.rating]
     kept = table[(rating > clicks.positive_above) | (rating < clicks.negative_below)].reset_index(drop=True)
@@ -62,23 +62,6 @@ def load_clicks(dataset: str, data: Data, clicks: Clicks) -> ClickData:
         line=kept["line"].to_numpy(), dropped={"neither click nor none": len(table) - len(kept)},
     )
     return ClickData(events, label.astype(np.float32), _fields(joined, types, data, clicks))
-
-
-def _require(table: pd.DataFrame, path: Path, data: Data) -> None:
-    types = table.attrs["types"]
-    if data.rating not in types:
-        raise UserError(
-            f"{path} has no column {data.rating} (it has {', '.join(types)}); name the one that tells clicks as"
-            " data.rating in params.yaml"
-        )
-    for name, key in ((data.rating, "data.rating"), (data.timestamp, "data.timestamp")):
-        if types.get(name, "float") != "float":
-            raise UserError(f"{path}, line 1: {name} is of type {types[name]}; {key} must name a float column")
-    empty = table[data.rating].isna().to_numpy()
-    if empty.any():
-        raise UserError(
-            f"{path}, line {int(empty.argmax()) + 2}: {data.rating} is empty; fill it in or delete the line"
-        )
 
 
 def _require_both(label: np.ndarray, rating: pd.Series, path: Path, data: Data) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from latent_factors.data.table import Interactions
 from latent_factors.errors import UserError
-from latent_factors.settings import Split as SplitSettings
+from latent_factors.sections import Split as SplitSettings
 
 ROUNDING = 1e-9  # so that 0.1 of 30 rows are three
 

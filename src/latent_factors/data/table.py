@@ -9,7 +9,7 @@ import pandas as pd
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import UserError
 from latent_factors.paths import root
-from latent_factors.settings import Data
+from latent_factors.sections import Data
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ def load_interactions(dataset: str, data: Data, rated: bool = True) -> Interacti
     """
     path = root() / "data" / dataset / f"{dataset}.inter"
     table = read_atomic(path)
-    _require(table, path, data, rated)
+    wanted = {data.user: "data.user", data.item: "data.item"} | ({data.rating: "data.rating"} if rated else {})
+    require(table, path, wanted, data)
     table["line"] = np.arange(2, len(table) + 2)
     kept = _deduplicated(table, path, data)
     dense = _dense(kept, data)
@@ -69,8 +70,11 @@ def load_interactions(dataset: str, data: Data, rated: bool = True) -> Interacti
     )
 
 
-def _require(table: pd.DataFrame, path: Path, data: Data, rated: bool) -> None:
-    wanted = {data.user: "data.user", data.item: "data.item"} | ({data.rating: "data.rating"} if rated else {})
+def require(table: pd.DataFrame, path: Path, wanted: dict[str, str], data: Data) -> None:
+    """Raise UserError unless the columns `wanted`, each with its key in params.yaml, are there and without gaps.
+
+    Ratings and times must be numbers where they are there.
+    """
     types = table.attrs["types"]
     for name, key in wanted.items():
         if name not in types:

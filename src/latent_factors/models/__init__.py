@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from latent_factors.data.histories import Histories
 from latent_factors.embedding import UniformTable
-from latent_factors.settings import Section
+from latent_factors.sections import Section
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from latent_factors.models import Inputs
 from latent_factors.models.dot import BiasedDot
-from latent_factors.settings import ALS
+from latent_factors.sections import ALS
 
 GROUP_ROWS = 2**13  # vectors gathered at a time: few enough to stay in the processor's cache
 

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from latent_factors.models import Inputs, autoint
 from latent_factors.models.dnn import DNN
-from latent_factors.settings import AutoIntPlus
+from latent_factors.sections import AutoIntPlus
 
 
 class Model(autoint.Model):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from latent_factors.models import Inputs
-from latent_factors.settings import Biases
+from latent_factors.sections import Biases
 
 MOST_SWEEPS = 1000
 STILL = 1e-6  # stars: no bias moves by more, so the alternation has ended

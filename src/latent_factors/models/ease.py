@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from latent_factors.models import Inputs
-from latent_factors.settings import EASE
+from latent_factors.sections import EASE
 
 
 class Model(nn.Module):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from latent_factors.models import Inputs
 from latent_factors.models.fields import field_vectors
 from latent_factors.models.first_order import FirstOrder
-from latent_factors.settings import FM
+from latent_factors.sections import FM
 
 
 class Model(nn.Module):

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from latent_factors.models import Inputs
-from latent_factors.settings import IALS
+from latent_factors.sections import IALS
 
 
 class Model(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from latent_factors.models import Inputs
-from latent_factors.settings import ItemKNN
+from latent_factors.sections import ItemKNN
 
 
 class Model(nn.Module):

@@ -9,7 +9,7 @@ from latent_factors.embedding import look_up
 from latent_factors.models import Inputs
 from latent_factors.models.graph import Graph
 from latent_factors.models.losses import bpr
-from latent_factors.settings import LightGCN
+from latent_factors.sections import LightGCN
 
 
 class Model(nn.Module):

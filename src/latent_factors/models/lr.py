@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from latent_factors.models import Inputs
 from latent_factors.models.first_order import FirstOrder
-from latent_factors.settings import LR
+from latent_factors.sections import LR
 
 
 class Model(nn.Module):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from latent_factors.models import Inputs
-from latent_factors.settings import Mean
+from latent_factors.sections import Mean
 
 
 class Model(nn.Module):

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from latent_factors.models import Inputs
 from latent_factors.models.dot import BiasedDot
-from latent_factors.settings import MF
+from latent_factors.sections import MF
 
 
 class Model(BiasedDot):

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from latent_factors.models import Inputs
-from latent_factors.settings import MLP
+from latent_factors.sections import MLP
 
 HIDDEN = (128, 64)
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from latent_factors.models import Inputs
 from latent_factors.models.losses import bce
 from latent_factors.models.neumf import Model as NeuMF
-from latent_factors.settings import ImplicitNeuMF
+from latent_factors.sections import ImplicitNeuMF
 
 SCORED_USERS = 4  # at a time: their hidden units of all items stay in the processor's cache
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from latent_factors.models import Inputs
-from latent_factors.settings import Popular
+from latent_factors.sections import Popular
 
 
 class Model(nn.Module):
@@ -14,7 +15,7 @@ class Model(nn.Module):
     def __init__(self, embedding: None, settings: Popular, inputs: Inputs):
         super().__init__()
         self.history = inputs.history
-        self.count = nn.Parameter(inputs.mean * inputs.items.float())
+        self.count = nn.Parameter(torch.zeros(len(inputs.items)))
 
     def sweep(self) -> None:
         """Count."""

@@ -4,11 +4,12 @@ from importlib import import_module
 
 import torch
 
-from latent_factors.settings import Data, Section
+from latent_factors.fit import Task
+from latent_factors.sections import Data, Section
 
 
-def prepare(task: str, dataset: str, data: Data, protocol: Section, device: torch.device):
-    """Read and split a data set for a task, a `latent_factors.fit.Task`.
+def prepare(task: str, dataset: str, data: Data, protocol: Section, device: torch.device) -> Task:
+    """Read and split a data set for a task, of type `latent_factors.fit.Task`.
 
     The module `latent_factors.tasks.<task>` does it; `protocol` is the section of params.yaml that cuts and judges.
 

@@ -15,9 +15,8 @@ from latent_factors.data.table import Interactions
 from latent_factors.errors import UserError
 from latent_factors.evaluate import auc, logloss
 from latent_factors.models import Inputs
-from latent_factors.settings import Clicks, Data
+from latent_factors.sections import Clicks, Data
 
-PROTOCOL = "clicks"
 METRICS = {"auc": auc, "logloss": logloss}
 PREDICTED_ROWS = 2**13  # at a time: 10 MiB of looked-up vectors at K = 16 and 20 columns
 

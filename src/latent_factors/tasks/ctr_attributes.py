@@ -2,10 +2,8 @@
 
 import torch
 
-from latent_factors.settings import Clicks, Data
+from latent_factors.sections import Clicks, Data
 from latent_factors.tasks import ctr
-
-PROTOCOL = ctr.PROTOCOL
 
 
 def prepare(dataset: str, data: Data, clicks: Clicks, device: torch.device) -> ctr.CTRTask:

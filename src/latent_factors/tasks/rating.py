@@ -12,8 +12,8 @@ from latent_factors.data.splits import Parts, split
 from latent_factors.data.table import Interactions, load_interactions
 from latent_factors.evaluate import mae, mse, rmse
 from latent_factors.models import Inputs
-from latent_factors.settings import Data
-from latent_factors.settings import Split as SplitSettings
+from latent_factors.sections import Data
+from latent_factors.sections import Split as SplitSettings
 
 METRICS = {"rmse": rmse, "mse": mse, "mae": mae}
 PREDICTED_ROWS = 2**16  # at a time: 32 MiB of looked-up vectors at K = 64

@@ -13,7 +13,7 @@ from latent_factors.data.histories import Histories
 from latent_factors.data.splits import Parts, split
 from latent_factors.data.table import Interactions, load_interactions
 from latent_factors.models import Inputs
-from latent_factors.settings import Data, Ranking
+from latent_factors.sections import Data, Ranking
 
 SCORED_CELLS = 2**24  # users by items scored at a time: 64 MiB
 
