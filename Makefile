@@ -24,7 +24,7 @@ data: .venv/ready  ## fetch the data set of params.yaml, or NAME=…
 tune: .venv/ready data  ## search settings on the validation part, write them to params.yaml (hours)
 	python -m latent_factors.tune
 
-bench: .venv/ready data  ## time what should be fast, into build/bench.json
+bench: .venv/ready data  ## time what should be fast, into reports/bench.json
 	python -m latent_factors.bench
 
 clean:  ## remove what `make repro` can make again; data, environment and DVC's cache stay

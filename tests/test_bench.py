@@ -1,11 +1,13 @@
 import json
 
+import pytest
 import torch
 
 from conftest import HOME, planted, write_inter
-from latent_factors import peers
+from latent_factors import bench_peers, peers
 from latent_factors.bench import beside_recbole, large, reading, report
 from latent_factors.bench_large import measure
+from latent_factors.data.atomic import read_atomic
 from latent_factors.tasks import rating
 
 ROW = {"name": str, "value": float, "unit": str, "what": str}
@@ -15,7 +17,7 @@ def check(written: dict) -> None:
     assert list(written) == ["threads", "device", "machine", "versions", "results"]
     for row in written["results"]:
         assert {key: type(value) for key, value in row.items()} == ROW
-        assert row["unit"] in ("s", "ratio", "GiB")
+        assert row["unit"] in ("s", "ratio", "GiB", "AUC")
 
 
 def test_the_benchmark_file_has_its_schema(project, settings):
@@ -49,3 +51,30 @@ def test_a_large_data_set_is_measured(project):
     measured = measure("made")
     assert measured["events"] > 400
     assert 0 < measured["peak"] < 24
+
+
+def test_a_peer_gets_the_very_same_rows(project, settings, tmp_path):
+    write_inter(project, "made", planted(users=40, items=30, rank=1, noise=0.5, filled=0.5))
+    task = rating.prepare("made", settings.data, settings.split, torch.device("cpu"))
+    peers.write_parts(task, tmp_path)
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
+        "made.test.inter", "made.train.inter", "made.valid.inter",
+    ]
+    written = read_atomic(tmp_path / "made" / "made.test.inter")
+    assert written["rating"].tolist() == pytest.approx(sorted_by_line(task, "test"))
+    files = [read_atomic(tmp_path / "made" / f"made.{part}.inter") for part in peers.PARTS.values()]
+    assert [len(table) for table in files] == [len(rows) for _, rows in task.parts]
+
+
+def sorted_by_line(task, part: str) -> list[float]:
+    rows = getattr(task.parts, part)
+    return task.interactions.rating[rows[task.lines(part).argsort()]].tolist()
+
+
+def test_what_an_epoch_is_spent_on_adds_up():
+    table = torch.randn(1000, 16)
+    rows = bench_peers._spent("made", lambda: (table @ table.T, table.index_select(0, torch.arange(500))))
+    shares = {row["name"]: row["value"] for row in rows}
+    groups = {"matrix_products", "look-ups", "elementwise_work_and_overhead"}
+    assert set(shares) == {f"spent_made_{group}" for group in groups}
+    assert sum(shares.values()) == pytest.approx(1)

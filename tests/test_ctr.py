@@ -1,5 +1,7 @@
 """What every model of clicks must do, and what each computes exactly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from torch.nn import functional as F
 
 from conftest import write_inter
 from latent_factors import models
+from latent_factors.data.lists import Lists
 from latent_factors.evaluate import auc
 from latent_factors.fit import fit
 from latent_factors.models.autoint import Model as AutoIntModel
@@ -68,7 +71,7 @@ def test_every_model_of_the_settings_is_here():
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_shared(task, name):
-    """Shapes, indifference to the order of rows, a start near the log-odds, and gradients for every parameter."""
+    """Shapes, indifference to the order of rows, a start near the log-odds, gradients and a penalty."""
     model = made(name, task)
     ids, values, label = (column[:200] for column in task.train)
     out = model(ids, values)
@@ -76,23 +79,35 @@ def test_shared(task, name):
     order = torch.randperm(200)
     torch.testing.assert_close(model(ids[order], values[order]), out[order])
     assert (out - np.log(task.mean / (1 - task.mean))).abs().max() < 3
-    (task.loss(model, ids, values, label) + model.penalty(task.frequency / task.size)).backward()
+    task.loss(model, ids, values, label).backward()
     assert all(parameter.grad.any() for parameter in model.parameters())
-    pull = torch.autograd.grad(model.penalty(task.frequency), model.parameters(), allow_unused=True)
-    assert any(gradient is not None for gradient in pull)
+    tables = {id(table) for table, _ in model.penalties(task.frequency)}
+    assert tables and tables <= {id(parameter) for parameter in model.parameters()}
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_padding_and_unseen_ids_change_nothing(task, name):
-    """What a padding column's id is does not matter, and unseen ids get finite predictions."""
+def test_unseen_ids_get_finite_predictions(task, name):
     model = made(name, task)
-    ids, values, _ = (column[:200] for column in task.train)
-    other = torch.where(values == 0, ids + 1, ids).clamp(max=task.inputs.number - 1)
-    assert not torch.equal(ids, other)
-    torch.testing.assert_close(model(other, values), model(ids, values))
-    unseen = torch.from_numpy(np.append(task.features.starts[1:], task.inputs.number) - 1)
-    rows = unseen.repeat_interleave(torch.tensor(task.widths))[None]
-    assert torch.isfinite(model(rows, torch.ones(rows.shape))).all()
+    unseen = torch.from_numpy(np.append(task.features.starts[1:], task.inputs.number) - 1)[None]
+    unseen[:, -1] = 0  # a list
+    assert torch.isfinite(model(unseen, torch.ones(1, 1))).all()
+
+
+def test_the_vectors_of_fields_against_a_loop(task):
+    """number (numeric), user, left, right, then tags: a list is the mean of its values, whatever pads it."""
+    assert task.features.names == ("number", "user_id", "left", "right", "tags")
+    embedding = torch.nn.Embedding(task.inputs.number, 3)
+    ids, values, lists = task.train[0][:50], task.train[1][:50], task.lists
+    out = field_vectors(embedding, ids, values, lists)
+    assert out.shape == (50, 5, 3)
+    for row, number, vectors in zip(ids, values, out, strict=True):
+        torch.testing.assert_close(vectors[0], number * embedding.weight[row[0]])
+        torch.testing.assert_close(vectors[1:4], embedding.weight[row[1:4]])
+        held = [embedding.weight[i] for i, w in zip(lists.ids[row[4]], lists.weights[row[4]], strict=True) if w > 0]
+        torch.testing.assert_close(vectors[4], torch.stack(held).mean(0))
+    padded = torch.where(lists.weights == 0, lists.ids - 1, lists.ids)
+    assert not torch.equal(padded, lists.ids)
+    torch.testing.assert_close(field_vectors(embedding, ids, values, replace(lists, ids=padded)), out)
 
 
 @pytest.mark.parametrize("name", ["fm", "deepfm", "autoint"])
@@ -131,7 +146,10 @@ def test_the_task_measures_what_scikit_learn_does(task):
 
 def test_an_epoch_is_every_row_once(task):
     model = made("lr", task)
-    rows, again = (task.epoch(model, torch.Generator().manual_seed(1)) for _ in range(2))
+    rows, again = (
+        [torch.cat(column) for column in zip(*task.batches(model, torch.Generator().manual_seed(1), 512), strict=True)]
+        for _ in range(2)
+    )
     assert all(torch.equal(column, same) for column, same in zip(rows, again, strict=True))
     table, shuffled = (torch.cat([ids, values, label[:, None]], 1) for ids, values, label in (task.train, rows))
     assert not torch.equal(table, shuffled)
@@ -150,13 +168,13 @@ def test_a_run_is_read_back(task, tmp_path):
 
 
 def test_the_vectors_of_fields_by_hand():
-    vectors = torch.arange(12.0).view(1, 6, 2)
-    values = torch.tensor([[1, 0.5, 0.5, 2, 1, 0]])
-    expected = [[0.0, 1], [3, 4], [12, 14], [8, 9]]
-    assert field_vectors(vectors, values, (1, 2, 1, 2)).tolist() == [expected]
-    assert field_vectors(vectors, values, (1,) * 6).tolist() == (vectors * values[..., None]).tolist()
-    pairwise = field_vectors(vectors, values, (2, 2, 2))
-    assert pairwise.tolist() == [[[1.0, 2.5], [14, 16.5], [8, 9]]]
+    """A number times 2, a token, and lists {0: 1/2, 1: 1/2} and {3: 1}."""
+    embedding = torch.nn.Embedding.from_pretrained(torch.arange(8.0).view(4, 2))
+    lists = Lists(1, torch.tensor([[0, 1], [3, 3]]), torch.tensor([[0.5, 0.5], [1, 0]]))
+    ids, values = torch.tensor([[2, 3, 0], [2, 1, 1]]), torch.tensor([[2.0], [-1]])
+    expected = [[[8.0, 10], [6, 7], [1, 2]], [[-4, -5], [2, 3], [6, 7]]]
+    assert field_vectors(embedding, ids, values, lists).tolist() == expected
+    assert torch.equal(field_vectors(embedding, ids, values[:, :0], None), embedding(ids))
 
 
 def test_the_identity_of_pairs_against_the_sum_over_pairs():
@@ -173,7 +191,8 @@ def test_the_factorisation_machine_against_a_loop(task):
     out = model(ids, values.double())
     for row_ids, row_values, own in zip(ids.tolist(), values.double().tolist(), out, strict=True):
         expected, vectors = model.first.bias.clone(), [0] * 5
-        for i, x in zip(row_ids, row_values, strict=True):
+        held = zip(task.lists.ids[row_ids[-1]].tolist(), task.lists.weights[row_ids[-1]].tolist(), strict=True)
+        for i, x in [(row_ids[0], row_values[0]), *((i, 1.0) for i in row_ids[1:-1]), *held]:
             expected = expected + model.first.weights.weight[i, 0] * x
             field = np.searchsorted(starts, i, side="right") - 1
             vectors[field] = vectors[field] + model.embedding.weight[i] * x
@@ -188,7 +207,9 @@ def test_logistic_regression_is_a_weighted_sum(task):
     torch.nn.init.normal_(model.first.weights.weight)
     ids, values = task.train[:2]
     weights = model.first.weights.weight.detach()[:, 0]
-    expected = np.log(task.mean / (1 - task.mean)) + (weights[ids] * values).sum(1)
+    lists = (weights[task.lists.ids] * task.lists.weights).sum(1)[ids[:, -1]]
+    start = np.log(task.mean / (1 - task.mean))
+    expected = start + weights[ids[:, 0]] * values[:, 0] + weights[ids[:, 1:-1]].sum(1) + lists
     torch.testing.assert_close(model(ids, values).detach(), expected.float())
 
 
@@ -203,7 +224,7 @@ def test_the_sums_of_models(task):
         state = {name: value for name, value in source.state_dict().items() if name in other.state_dict()}
         other.load_state_dict(state)
     for source in (deep, plus):
-        vectors = field_vectors(source.embedding(ids), values, task.widths)
+        vectors = field_vectors(source.embedding, ids, values, task.lists)
         hidden = vectors.flatten(1)
         for layer in source.dnn.net[:-1:2]:
             hidden = (hidden @ layer.weight.T + layer.bias).relu()
@@ -245,7 +266,7 @@ def test_attention_sums_to_one_and_is_what_the_model_uses(task, name):
     weights = model.attention(ids, values)
     assert weights.shape == (2, 30, 2, 5, 5)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 30, 2, 5))
-    vectors = field_vectors(model.embedding(ids), values, task.widths)
+    vectors = field_vectors(model.embedding, ids, values, task.lists)
     for layer, own in zip(model.layers, weights, strict=True):
         query, key, value = (layer._heads(part(vectors)) for part in (layer.query, layer.key, layer.value))
         mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0)

@@ -1,10 +1,10 @@
-"""The table: lookups and penalties have the gradients of the plain operations, twice too."""
+"""The table: lookups have the gradients of the plain operations, twice too."""
 
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
-from latent_factors.embedding import UniformTable, look_up, weighted_squares
+from latent_factors.embedding import UniformTable, add_gradients, look_up
 
 IDS = torch.tensor([[[0, 3], [3, 3]], [[1, 0], [4, 2]]])
 
@@ -22,11 +22,20 @@ def test_a_lookup_is_that_of_torch():
     assert gradgradcheck(lambda one: (look_up(one, IDS) ** 3).sum(), (weight,))
 
 
-def test_the_penalty_is_a_weighted_sum_of_squares():
-    weight, w = table(), torch.rand(6, dtype=torch.double)
-    torch.testing.assert_close(weighted_squares(weight, w), (w * weight.square().sum(1)).sum())
-    assert gradcheck(lambda one: weighted_squares(one, w), (weight,))
-    assert gradgradcheck(lambda one: weighted_squares(one, w), (weight,))
+def test_a_lookup_of_single_numbers_too():
+    weight = table()[:, :1].detach().requires_grad_()
+    assert torch.equal(look_up(weight, IDS), F.embedding(IDS, weight))
+    assert gradcheck(lambda one: look_up(one, IDS) ** 2, (weight,))
+    assert gradgradcheck(lambda one: (look_up(one, IDS) ** 3).sum(), (weight,))
+
+
+def test_the_gradient_of_a_penalty_is_added():
+    torch.manual_seed(0)
+    module, w = UniformTable(6, 3, torch.tensor([4])), torch.rand(6)
+    (module.weight**3).sum().backward()
+    add_gradients(module.penalties(w))
+    theirs = torch.autograd.grad((module.weight**3).sum() + (w * module.weight.square().sum(1)).sum(), module.weight)
+    torch.testing.assert_close(module.weight.grad, theirs[0])
 
 
 def test_rows_of_unseen_ids_are_zero():

@@ -132,17 +132,20 @@ def test_the_two_variants(shop, settings):
     clicks = change(settings.clicks, split=change(settings.clicks.split, validation=0.3, test=0.3, seed=3))
     full = prepare("ctr", "shop", settings.data, clicks, CPU)
     attributes = prepare("ctr_attributes", "shop", settings.data, clicks, CPU)
-    assert full.features.names == ("user_id", "item_id", *attributes.features.names)
-    assert full.widths == (1, 1, *attributes.widths) == (1, 1, 1, 1, 1, 2, 1)
+    assert full.features.names == ("price", "user_id", "item_id", "hour", "weekday", "age", "tags")
+    assert attributes.features.names == ("price", "hour", "weekday", "age", "tags")
     assert torch.equal(full.label, attributes.label)
-    assert full.ids.shape == full.values.shape == (9, 8)
-    assert torch.equal(full.values[:, 2:], attributes.values)
+    assert full.ids.shape == (9, 7)
+    assert full.values.shape == (9, 1)
+    assert torch.equal(full.values, attributes.values)
+    assert full.lists.weights.tolist() == attributes.lists.weights.tolist()
     assert full.inputs.fields == 7
     assert full.mean == full.train[2].mean()
     for (_, rows), (_, same) in zip(full.parts, attributes.parts, strict=True):
         assert rows.tolist() == same.tolist()
-    counted = torch.bincount(full.train[0][:, 0], minlength=full.inputs.number)[: full.features.starts[1]]
-    assert torch.equal(full.frequency[: full.features.starts[1]], counted.float())
+    users = slice(*full.features.starts[1:3])
+    counted = torch.bincount(full.train[0][:, 1], minlength=full.inputs.number)[users]
+    assert torch.equal(full.frequency[users], counted.float())
 
 
 def without_users(project, **columns) -> None:

@@ -22,14 +22,14 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from latent_factors import peers
+from latent_factors import bench_peers, peers
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import tell
-from latent_factors.fit import Adam, Task, derive_seeds, fit, set_up
+from latent_factors.fit import Task, derive_seeds, fit, set_up
 from latent_factors.models import build
 from latent_factors.paths import root
-from latent_factors.sections import Clicks, Section, Seeds, Settings, Split
-from latent_factors.settings import TASKS, load_settings, points
+from latent_factors.sections import Section, Seeds, Settings
+from latent_factors.settings import TASKS, load_settings
 from latent_factors.stats import Bootstrap
 from latent_factors.tasks import prepare, rating, topk
 
@@ -39,27 +39,6 @@ EPOCHS = {
     "ctr": ("lr", "fm", "widedeep", "deepfm", "autoint", "autoint_plus"),
     "topk": ("ials", "bpr", "neumf_implicit", "lightgcn"),
 }
-# Each peer's model on the same rows and fields, K and batch; what RecBole does not name is its default.
-PENALTY = {"learning_rate": 0.001, "l2": 0.01, "l2_power": 0.5}
-RECBOLE_CLICKS = Clicks(
-    split=Split(kind="random", validation=0.1, test=0.1, seed=2026),
-    positive_above=3.5, negative_below=3.5, min_count=1, skip=["zip_code", "movie_title", "timestamp"],
-)
-LABELLED = {
-    "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": None, "mode": "labeled"},
-    "train_neg_sample_args": None, "threshold": {"rating": 4}, "normalize_all": True, "embedding_size": 10,
-    "metrics": ["AUC", "LogLoss"], "valid_metric": "AUC",
-    "load_col": {
-        "inter": ["user_id", "item_id", "rating"], "user": ["user_id", "age", "gender", "occupation"],
-        "item": ["item_id", "release_year", "class"],
-    },
-}
-PEERS = [
-    ("topk", "bpr", "BPR", PENALTY | {"dim": 64, "l2_bias": 0.01}, {}),
-    ("topk", "lightgcn", "LightGCN", PENALTY | {"dim": 64, "layers": 2}, {}),
-    ("ctr", "fm", "FM", PENALTY | {"dim": 10, "l2_bias": 0.01}, LABELLED),
-    ("ctr", "deepfm", "DeepFM", PENALTY | {"dim": 10, "l2_bias": 0.01, "hidden": [128, 128, 128]}, LABELLED),
-]
 SCRIPT = """
 import json, sys
 code = [cell for cell in json.load(open("notebooks/train.ipynb"))["cells"] if cell["cell_type"] == "code"]
@@ -111,26 +90,11 @@ def _fit(name: str, point: Section, problem: Task) -> None:
 
 
 def beside_recbole(settings: Settings, device: torch.device) -> list[dict]:
-    """Time epochs and evaluations beside RecBole's on the same rows, fields, K and batch size."""
+    """Measure speed and quality beside RecBole's, where its scripts and the data set that both have are there."""
     python = peers.recbole()
     if python is None or settings.dataset != "ml-100k":
         return []
-    rows = []
-    for task, model, theirs, values, config in PEERS:
-        (point,) = points(task, model, values | {"batch_size": 2048, "epochs": 1, "patience": 1})
-        protocol = RECBOLE_CLICKS if task == "ctr" else settings.ranking
-        problem = prepare(task, settings.dataset, settings.data, protocol, device)
-        trainer = Adam(f"{task}.{model}", build(model, point, problem.inputs), problem, point, seed=0)
-        ours = {
-            "epoch": seconds(lambda trainer=trainer: trainer.epoch(1), 7),
-            "evaluation": seconds(lambda t=trainer, p=problem: p.score(t.model), 7),
-        }
-        peer = peers.measure(python, theirs, settings.dataset, settings.compute.threads, config)
-        for part, value in ours.items():
-            about = f"{model}, batch 2048, {config.get('embedding_size', 64)} dimensions: RecBole's {part} in seconds"
-            what = f"{about} ({peer[part]:.3f}) over ours ({value:.4f})"
-            rows.append({"name": f"recbole_{part}_{model}", "value": peer[part] / value, "unit": "ratio", "what": what})
-    return rows
+    return bench_peers.speed(settings, device, python) + bench_peers.quality(settings, device, python)
 
 
 def large(settings: Settings) -> list[dict]:

@@ -15,9 +15,7 @@ from latent_factors.sections import BPR
 from latent_factors.settings import load_settings
 from latent_factors.tasks import topk
 
-POINT = BPR(
-    dim=64, learning_rate=0.002, l2=0.01, l2_bias=0.01, l2_power=0.5, batch_size=2048, epochs=1, patience=1,
-)
+POINT = BPR(dim=64, learning_rate=0.002, l2=0.01, l2_power=0.5, batch_size=2048, epochs=1, patience=1)
 
 
 def measure(dataset: str) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from latent_factors.data.splits import Parts
+from latent_factors.embedding import add_gradients
 from latent_factors.errors import UserError
 from latent_factors.sections import Compute, Section, Seeds
 
@@ -38,8 +39,8 @@ class Task(Protocol):
     def lines(self, part: str) -> np.ndarray:
         """Return the line in the .inter file of each row of a part (n,)."""
 
-    def epoch(self, model: nn.Module, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Return the training rows in a fresh order: tensors of n rows each."""
+    def batches(self, model: nn.Module, generator: torch.Generator, size: int) -> Iterator[tuple[Tensor, ...]]:
+        """Yield all training rows once, in a fresh order, `size` of them at a time, as `loss` takes them."""
 
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
         """Return the mean loss of B training rows."""
@@ -150,18 +151,18 @@ class Adam:
 
     def __init__(self, name: str, model: nn.Module, task: Task, settings: Section, seed: int):
         self.name, self.model, self.task, self.settings = name, model, task, settings
-        self.weight = task.frequency**settings.l2_power / task.size
+        self.penalties = model.penalties(task.frequency**settings.l2_power / task.size)
         self.optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
         self.generator = torch.Generator(task.frequency.device).manual_seed(_digest(f"{seed}/shuffle"))
 
     def epoch(self, epoch: int) -> float:
         """Pass once over the training rows in a fresh order; return the mean loss."""
-        rows = self.task.epoch(self.model, self.generator)
         losses = []
-        for batch in zip(*(column.split(self.settings.batch_size) for column in rows), strict=True):
+        for batch in self.task.batches(self.model, self.generator, self.settings.batch_size):
             loss = self.task.loss(self.model, *batch)
             self.optimiser.zero_grad()
-            (loss + self.model.penalty(self.weight)).backward()
+            loss.backward()
+            add_gradients(self.penalties)
             self.optimiser.step()
             losses.append(loss.detach())
         steps = torch.stack(losses)

@@ -5,13 +5,16 @@ The scripts stand in ../shared/peers, beside the project; without them there is 
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from latent_factors.fit import Task
 from latent_factors.paths import root
 
 EPOCHS = 6
+PARTS = {"train": "train", "validation": "valid", "test": "test"}  # our name of a part, and RecBole's
 
 
 def recbole() -> Path | None:
@@ -27,23 +30,36 @@ def recbole() -> Path | None:
     return python
 
 
-def measure(python: Path, model: str, dataset: str, threads: int, config: dict) -> dict[str, float]:
-    """Return the seconds of a warm `epoch` and of a warm `evaluation` of RecBole's `model`.
+def run(python: Path, model: str, dataset: str, threads: int, epochs: int, config: dict, data: Path) -> dict:
+    """Train RecBole's `model` on a data set below the folder `data`; return what its script measured."""
+    words = [
+        python, root().parent / "shared" / "peers" / "recbole_bench.py", model, dataset, "--data", data,
+        "--epochs", str(epochs), "--config", json.dumps(config),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True, cwd=root() / "build")
+    return json.loads(done.stdout.splitlines()[-1])
 
-    Its script times fits: one of EPOCHS epochs without evaluation less one of a single epoch gives the epochs; one
-    with an evaluation an epoch less one without gives the evaluations.
+
+def seconds(python: Path, model: str, dataset: str, threads: int, config: dict) -> dict[str, float]:
+    """Return the seconds of a warm `epoch` and of an `evaluation` of RecBole's `model`.
+
+    Its script times fits: one of EPOCHS epochs less one of a single epoch, without evaluations, gives the epochs.
     """
-    def fit(epochs: int, evaluations: int) -> dict:
-        words = [
-            python, root().parent / "shared" / "peers" / "recbole_bench.py", model, dataset, "--data", root() / "data",
-            "--epochs", str(epochs), "--config", json.dumps(config | {"eval_step": evaluations}),
-        ]
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True, cwd=root() / "build")
-        return json.loads(done.stdout.splitlines()[-1])
+    config = config | {"eval_step": 0}
+    first, more = (run(python, model, dataset, threads, epochs, config, root() / "data") for epochs in (1, EPOCHS))
+    return {"epoch": (more["fit_s"] - first["fit_s"]) / (EPOCHS - 1), "evaluation": more["eval_s"]}
 
-    first, plain, judged = fit(1, 0), fit(EPOCHS, 0), fit(EPOCHS, 1)
-    return {
-        "epoch": (plain["fit_s"] - first["fit_s"]) / (EPOCHS - 1),
-        "evaluation": (judged["fit_s"] - plain["fit_s"]) / EPOCHS,
-    }
+
+def write_parts(task: Task, folder: Path) -> None:
+    """Write a task's three parts as files of RecBole below `folder`, so that its models get the very same rows."""
+    dataset, source = task.dataset, root() / "data" / task.dataset
+    (folder / dataset).mkdir(parents=True)
+    for suffix in ("user", "item"):
+        if (source / f"{dataset}.{suffix}").is_file():
+            shutil.copyfile(source / f"{dataset}.{suffix}", folder / dataset / f"{dataset}.{suffix}")
+    lines = (source / f"{dataset}.inter").read_text(encoding="utf-8").splitlines()
+    for part, theirs in PARTS.items():
+        rows = [lines[line - 1] for line in sorted(task.lines(part))]
+        text = "\n".join([lines[0], *rows]) + "\n"
+        (folder / dataset / f"{dataset}.{theirs}.inter").write_text(text, encoding="utf-8")

@@ -270,8 +270,6 @@ class IALS(Section):
 class BPR(Gradient):
     """Matrix factorisation by pairwise ranking."""
 
-    l2_bias: Strength
-
 
 class ImplicitNeuMF(Gradient):
     """NeuMF with sampled negatives."""

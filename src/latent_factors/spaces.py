@@ -57,7 +57,7 @@ def _ials(trial: optuna.Trial, frequency: float) -> dict[str, float]:
 
 
 def _bpr(trial: optuna.Trial, frequency: float) -> dict[str, float]:
-    return _adam(trial, 5e-4, 2e-2) | _ridge(trial, frequency, 1e-4, 0.3, bias=True)
+    return _adam(trial, 5e-4, 2e-2) | _ridge(trial, frequency, 1e-4, 0.3, bias=False)
 
 
 def _lightgcn(trial: optuna.Trial, frequency: float) -> dict[str, float]:
@@ -70,7 +70,7 @@ def _neumf(trial: optuna.Trial, frequency: float) -> dict[str, float]:
 
 
 def _clicks(trial: optuna.Trial, frequency: float, bias: bool) -> dict[str, float]:
-    return _adam(trial, 5e-4, 2e-2) | _ridge(trial, frequency, 1e-5, 0.1, bias=bias)
+    return _adam(trial, 5e-4, 2e-2) | _ridge(trial, frequency, 1e-5, 1, bias=bias)
 
 
 def _lr(trial: optuna.Trial, frequency: float) -> dict[str, float]:

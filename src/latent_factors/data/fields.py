@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+KINDS = ("float", "token", "token_seq")  # in the order in which models take the fields
 HOUR = 3600  # seconds
 DAYS = ("Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday")  # from 1 January 1970 on
 
@@ -15,12 +16,14 @@ class Field:
 
     Attributes:
         name: the column's name.
+        kind: its type, one of KINDS.
         categories: the tokens, sorted; "" is a missing one. A numeric field has one, its own name.
         codes: (n, w) positions in `categories`; -1 stands for no value.
         values: (n, w) float32 weights, 0 where there is no value.
     """
 
     name: str
+    kind: str
     categories: pd.Index
     codes: np.ndarray
     values: np.ndarray
@@ -36,7 +39,7 @@ def make_field(name: str, kind: str, column: pd.Series) -> Field:
       weighs 0. The authors' code takes the integer part of log² z; the paper does not, nor do we, as that only
       throws away what tells apart numbers of like size.
     """
-    return _KINDS[kind](name, column)
+    return _MAKERS[kind](name, column)
 
 
 def time_fields(seconds: np.ndarray) -> list[Field]:
@@ -53,7 +56,8 @@ def time_fields(seconds: np.ndarray) -> list[Field]:
 
 def _token(name: str, column: pd.Series) -> Field:
     tokens = pd.Categorical(column.fillna(""))
-    return Field(name, tokens.categories, tokens.codes[:, None].astype(np.int64), np.ones((len(column), 1), np.float32))
+    ones = np.ones((len(column), 1), np.float32)
+    return Field(name, "token", tokens.categories, tokens.codes[:, None].astype(np.int64), ones)
 
 
 def _token_seq(name: str, column: pd.Series) -> Field:
@@ -66,7 +70,7 @@ def _token_seq(name: str, column: pd.Series) -> Field:
     codes[pairs["cell"], place] = tokens.codes
     held = codes >= 0
     values = (held / held.sum(1, keepdims=True)).astype(np.float32)
-    return Field(name, tokens.categories, codes[cells.codes], values[cells.codes])
+    return Field(name, "token_seq", tokens.categories, codes[cells.codes], values[cells.codes])
 
 
 def _float(name: str, column: pd.Series) -> Field:
@@ -74,7 +78,7 @@ def _float(name: str, column: pd.Series) -> Field:
     held = ~np.isnan(number)
     squared_log = np.log(np.where(number > 2, number, 1)) ** 2
     values = np.where(held, np.where(number > 2, squared_log, number), 0).astype(np.float32)
-    return Field(name, pd.Index([name]), np.where(held, 0, -1), values)
+    return Field(name, "float", pd.Index([name]), np.where(held, 0, -1), values)
 
 
-_KINDS = {"token": _token, "token_seq": _token_seq, "float": _float}
+_MAKERS = dict(zip(KINDS, (_float, _token, _token_seq), strict=True))

@@ -6,6 +6,7 @@ from importlib import import_module
 from torch import Tensor, nn
 
 from latent_factors.data.histories import Histories
+from latent_factors.data.lists import Lists
 from latent_factors.embedding import UniformTable
 from latent_factors.sections import Section
 
@@ -20,7 +21,7 @@ class Inputs:
         unseen: ids that stand for values not seen in training.
         mean: the mean target of the training rows.
         items: (I,) ids of the items seen in training.
-        widths: for click prediction, how many ids each field takes in a row.
+        lists: for click prediction, the lists of values that the last fields of a row hold.
         history: for top-k recommendation, the training items of each user id.
     """
 
@@ -30,7 +31,7 @@ class Inputs:
     mean: float
     items: Tensor | None = None
     history: Histories | None = None
-    widths: tuple[int, ...] = ()
+    lists: Lists | None = None
 
 
 def build(name: str, settings: Section, inputs: Inputs) -> nn.Module:

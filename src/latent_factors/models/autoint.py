@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from latent_factors.embedding import Penalty
 from latent_factors.models import Inputs
 from latent_factors.models.fields import field_vectors
 from latent_factors.models.interacting import Interacting
@@ -22,7 +23,7 @@ class Model(nn.Module):
 
     def __init__(self, embedding: nn.Module, settings: AutoInt, inputs: Inputs):
         super().__init__()
-        self.embedding, self.widths, self.l2 = embedding, inputs.widths, settings.l2
+        self.embedding, self.lists, self.l2 = embedding, inputs.lists, settings.l2
         out = settings.heads * settings.head_dim
         self.layers = nn.ModuleList(
             Interacting(width, settings.heads, settings.head_dim, self.residual)
@@ -37,8 +38,8 @@ class Model(nn.Module):
         return settings.dim
 
     def forward(self, ids: Tensor, values: Tensor) -> Tensor:
-        """Return the log-odds (B,) of a click for rows of ids and values (B, C)."""
-        return self.interact(field_vectors(self.embedding(ids), values, self.widths))
+        """Return the log-odds (B,) of a click for rows of ids (B, F) and values (B, M)."""
+        return self.interact(field_vectors(self.embedding, ids, values, self.lists))
 
     def interact(self, vectors: Tensor) -> Tensor:
         """Return the log-odds (B,) for the vectors of fields (B, F, K)."""
@@ -48,12 +49,12 @@ class Model(nn.Module):
 
     def attention(self, ids: Tensor, values: Tensor) -> Tensor:
         """Return the weights α (layers, B, H, F, F) with which field m (of F) looks at field k (of the last F)."""
-        vectors, weights = field_vectors(self.embedding(ids), values, self.widths), []
+        vectors, weights = field_vectors(self.embedding, ids, values, self.lists), []
         for layer in self.layers:
             weights.append(layer.weights(vectors))
             vectors = layer(vectors)
         return torch.stack(weights)
 
-    def penalty(self, weight: Tensor) -> Tensor:
+    def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return λ Σ_f u_f ‖e_f‖² for the weights u (N,) of features."""
-        return self.l2 * self.embedding.penalty(weight)
+        return self.embedding.penalties(self.l2 * weight)

@@ -1,21 +1,43 @@
 """Matrix factorisation by Bayesian personalised ranking (Rendle et al. 2009)."""
 
-from torch import Tensor
+from collections.abc import Callable
 
-from latent_factors.models import mf
+from torch import Tensor, nn
+
+from latent_factors.embedding import Penalty
+from latent_factors.models import Inputs
 from latent_factors.models.losses import bpr
+from latent_factors.sections import BPR
 
 
-class Model(mf.Model):
-    """s_ui = p_u · q_i + b_i, learned from −ln σ(s_ui − s_uj), j an item that u has not; penalty as in `mf`.
+class Model(nn.Module):
+    """s_ui = p_u · q_i, learned from −ln σ(s_ui − s_uj), j an item that u has not, and the penalty λ Σ_f w_f ‖e_f‖².
 
-    A user's bias and the mean cancel in the difference; they stay at zero.
+    There are no biases, as in the paper: a user's cancels, and an item's would be known to this model alone of those
+    it is compared with.
     """
 
     negatives = 1
 
+    def __init__(self, embedding: nn.Module, settings: BPR, inputs: Inputs):
+        super().__init__()
+        self.embedding, self.items, self.l2 = embedding, inputs.items, settings.l2
+
+    @staticmethod
+    def width(settings: BPR) -> int:
+        """Return the width of the embedding: K."""
+        return settings.dim
+
     def loss(self, ids: Tensor) -> Tensor:
-        """Return the mean loss () of events with a negative each (B, 3): user, item, other item."""
-        user, item, other = self.embedding(ids).unbind(1)  # (B, K) each
-        bias = self.bias(ids[:, 1:])[..., 0]  # (B, 2)
-        return bpr((user * (item - other)).sum(-1) + bias[:, 0] - bias[:, 1])
+        """Return the mean loss () of events with a negative each (3, B): user, item, other item."""
+        user, item, other = self.embedding(ids)  # (B, K) each
+        return bpr((user * (item - other)).sum(-1))
+
+    def penalties(self, weight: Tensor) -> list[Penalty]:
+        """Return λ Σ_f w_f ‖e_f‖² for weights w (N,)."""
+        return self.embedding.penalties(self.l2 * weight)
+
+    def scorer(self) -> Callable[[Tensor], Tensor]:
+        """Return the function from user ids (B,) to the scores (B, I) of all items."""
+        item = self.embedding(self.items)
+        return lambda users: self.embedding(users) @ item.T

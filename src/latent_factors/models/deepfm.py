@@ -11,6 +11,6 @@ class Model(widedeep.Model):
     """ŷ = ŷ_FM + ŷ_DNN (equation 1): a factorisation machine and a network that share the vectors."""
 
     def forward(self, ids: Tensor, values: Tensor) -> Tensor:
-        """Return the log-odds (B,) of a click for rows of ids and values (B, C)."""
-        vectors = field_vectors(self.embedding(ids), values, self.widths)
+        """Return the log-odds (B,) of a click for rows of ids (B, F) and values (B, M)."""
+        vectors = field_vectors(self.embedding, ids, values, self.lists)
         return self.first(ids, values) + pairs(vectors) + self.dnn(vectors)

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from latent_factors.embedding import UniformTable
+from latent_factors.embedding import Penalty, UniformTable
 from latent_factors.models import Inputs
+from latent_factors.models.fields import field_vectors
 
 
 class FirstOrder(nn.Module):
@@ -12,13 +13,14 @@ class FirstOrder(nn.Module):
 
     def __init__(self, inputs: Inputs):
         super().__init__()
+        self.lists = inputs.lists
         self.weights = UniformTable(inputs.number, 1, inputs.unseen, scale=0.0)
         self.bias = nn.Parameter(torch.tensor(inputs.mean).logit())
 
     def forward(self, ids: Tensor, values: Tensor) -> Tensor:
-        """Return the sum (B,) for rows of ids and values (B, C)."""
-        return self.bias + (self.weights(ids).squeeze(-1) * values).sum(-1)
+        """Return the sum (B,) for rows of ids (B, F) and values (B, M)."""
+        return self.bias + field_vectors(self.weights, ids, values, self.lists).sum((-1, -2))
 
-    def penalty(self, weight: Tensor) -> Tensor:
+    def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return Σ_f u_f w_f² for the weights u (N,) of features."""
-        return self.weights.penalty(weight)
+        return self.weights.penalties(weight)

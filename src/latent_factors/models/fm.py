@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from latent_factors.embedding import Penalty
 from latent_factors.models import Inputs
 from latent_factors.models.fields import field_vectors
 from latent_factors.models.first_order import FirstOrder
@@ -16,7 +17,7 @@ class Model(nn.Module):
 
     def __init__(self, embedding: nn.Module, settings: FM, inputs: Inputs):
         super().__init__()
-        self.embedding, self.first, self.widths = embedding, FirstOrder(inputs), inputs.widths
+        self.embedding, self.first, self.lists = embedding, FirstOrder(inputs), inputs.lists
         self.l2, self.l2_bias = settings.l2, settings.l2_bias
 
     @staticmethod
@@ -25,13 +26,13 @@ class Model(nn.Module):
         return settings.dim
 
     def forward(self, ids: Tensor, values: Tensor) -> Tensor:
-        """Return the log-odds (B,) of a click for rows of ids and values (B, C)."""
-        vectors = field_vectors(self.embedding(ids), values, self.widths)
+        """Return the log-odds (B,) of a click for rows of ids (B, F) and values (B, M)."""
+        vectors = field_vectors(self.embedding, ids, values, self.lists)
         return self.first(ids, values) + pairs(vectors)
 
-    def penalty(self, weight: Tensor) -> Tensor:
+    def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return Σ_f u_f (λ ‖v_f‖² + λ_b w_f²) for the weights u (N,) of features."""
-        return self.l2 * self.embedding.penalty(weight) + self.l2_bias * self.first.penalty(weight)
+        return self.embedding.penalties(self.l2 * weight) + self.first.penalties(self.l2_bias * weight)
 
 
 def pairs(vectors: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from latent_factors.embedding import look_up
+from latent_factors.embedding import Penalty, look_up
 from latent_factors.models import Inputs
 from latent_factors.models.graph import Graph
 from latent_factors.models.losses import bpr
@@ -40,13 +40,13 @@ class Model(nn.Module):
         return total / (self.layers + 1)
 
     def loss(self, ids: Tensor) -> Tensor:
-        """Return the mean loss () of events with a negative each (B, 3): user, item, other item."""
-        user, item, other = look_up(self.table(), ids).unbind(1)  # (B, K) each
+        """Return the mean loss () of events with a negative each (3, B): user, item, other item."""
+        user, item, other = look_up(self.table(), ids)  # (B, K) each
         return bpr((user * (item - other)).sum(-1))
 
-    def penalty(self, weight: Tensor) -> Tensor:
+    def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return λ Σ_f w_f ‖e_f‖² for weights w (N,), of the vectors before smoothing."""
-        return self.l2 * self.embedding.penalty(weight)
+        return self.embedding.penalties(self.l2 * weight)
 
     def scorer(self) -> Callable[[Tensor], Tensor]:
         """Return the function from user ids (B,) to the scores (B, I) of all items."""

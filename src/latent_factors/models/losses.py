@@ -13,8 +13,8 @@ def bpr(lead: Tensor) -> Tensor:
 
 
 def bce(scores: Tensor) -> Tensor:
-    """Return the mean of −ln σ(s_0) − Σ_m ln(1 − σ(s_m)) over events; scores (B, 1 + M), the event's first.
+    """Return the mean of −ln σ(s_0) − Σ_m ln(1 − σ(s_m)) over events; scores (1 + M, B), the event's first.
 
     He et al. 2017, equation 7.
     """
-    return F.softplus(-scores[:, 0]).mean() + F.softplus(scores[:, 1:]).sum(1).mean()
+    return F.softplus(-scores[0]).mean() + F.softplus(scores[1:]).sum(0).mean()

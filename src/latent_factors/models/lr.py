@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from latent_factors.embedding import Penalty
 from latent_factors.models import Inputs
 from latent_factors.models.first_order import FirstOrder
 from latent_factors.sections import LR
@@ -15,9 +16,9 @@ class Model(nn.Module):
         self.first, self.l2 = FirstOrder(inputs), settings.l2
 
     def forward(self, ids: Tensor, values: Tensor) -> Tensor:
-        """Return the log-odds (B,) for rows of ids and values (B, C)."""
+        """Return the log-odds (B,) for rows of ids (B, F) and values (B, M)."""
         return self.first(ids, values)
 
-    def penalty(self, weight: Tensor) -> Tensor:
+    def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return λ Σ_f u_f w_f² for the weights u (N,) of features."""
-        return self.l2 * self.first.penalty(weight)
+        return self.first.penalties(self.l2 * weight)

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from latent_factors.embedding import Penalty
 from latent_factors.models import Inputs
 from latent_factors.models.dot import BiasedDot
 from latent_factors.sections import MF
@@ -19,6 +20,6 @@ class Model(BiasedDot):
         """Return the width of the embedding: K."""
         return settings.dim
 
-    def penalty(self, weight: Tensor) -> Tensor:
+    def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return Σ_f w_f (λ ‖e_f‖² + λ_b b_f²) for weights w (N,)."""
-        return self.l2 * self.embedding.penalty(weight) + self.l2_bias * self.bias.penalty(weight)
+        return self.embedding.penalties(self.l2 * weight) + self.bias.penalties(self.l2_bias * weight)

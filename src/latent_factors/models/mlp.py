@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from latent_factors.embedding import Penalty
 from latent_factors.models import Inputs
 from latent_factors.sections import MLP
 
@@ -34,6 +35,6 @@ class Model(nn.Module):
         """Return the predictions (B,) for rows of ids (B, F)."""
         return self.mean + self.net(self.embedding(ids).flatten(-2)).squeeze(-1)
 
-    def penalty(self, weight: Tensor) -> Tensor:
+    def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return λ Σ_f w_f ‖e_f‖² for weights w (N,)."""
-        return self.l2 * self.embedding.penalty(weight)
+        return self.embedding.penalties(self.l2 * weight)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from latent_factors.embedding import Penalty
 from latent_factors.models import Inputs
 from latent_factors.sections import NeuMF
 
@@ -38,6 +39,6 @@ class Model(nn.Module):
         joint = torch.cat([user * item, self.net(deep.flatten(-2))], -1)
         return self.mean + self.last(joint).squeeze(-1)
 
-    def penalty(self, weight: Tensor) -> Tensor:
+    def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return λ Σ_f w_f (‖g_f‖² + ‖m_f‖²) for weights w (N,)."""
-        return self.l2 * self.embedding.penalty(weight)
+        return self.embedding.penalties(self.l2 * weight)

@@ -22,9 +22,9 @@ class Model(NeuMF):
         self.items, self.negatives = inputs.items, settings.negatives
 
     def loss(self, ids: Tensor) -> Tensor:
-        """Return the mean loss () of events with their negatives (B, 2 + M): user, item, other items."""
-        items = ids[:, 1:]
-        return bce(self(torch.stack([ids[:, :1].expand_as(items), items], -1)))
+        """Return the mean loss () of events with their negatives (2 + M, B): user, item, other items."""
+        items = ids[1:]
+        return bce(self(torch.stack([ids[:1].expand_as(items), items], -1)))
 
     def scorer(self) -> Callable[[Tensor], Tensor]:
         """Return the function from user ids (B,) to the scores (B, I) of all items.

@@ -20,6 +20,6 @@ class Model(fm.Model):
         self.dnn = DNN(inputs.fields * embedding.dim, settings.hidden)
 
     def forward(self, ids: Tensor, values: Tensor) -> Tensor:
-        """Return the log-odds (B,) of a click for rows of ids and values (B, C)."""
-        vectors = field_vectors(self.embedding(ids), values, self.widths)
+        """Return the log-odds (B,) of a click for rows of ids (B, F) and values (B, M)."""
+        vectors = field_vectors(self.embedding, ids, values, self.lists)
         return self.first(ids, values) + self.dnn(vectors)

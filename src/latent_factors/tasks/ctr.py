@@ -1,5 +1,6 @@
 """Click prediction: from everything known of an event to the probability of a click."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,9 @@ from torch.nn import functional as F
 
 from latent_factors.data.clicks import load_clicks
 from latent_factors.data.features import Features, rank_features
+from latent_factors.data.fields import KINDS
+from latent_factors.data.lists import Lists
+from latent_factors.data.rows import encode
 from latent_factors.data.splits import Parts, split
 from latent_factors.data.table import Interactions
 from latent_factors.errors import UserError
@@ -18,7 +22,7 @@ from latent_factors.models import Inputs
 from latent_factors.sections import Clicks, Data
 
 METRICS = {"auc": auc, "logloss": logloss}
-PREDICTED_ROWS = 2**13  # at a time: 10 MiB of looked-up vectors at K = 16 and 20 columns
+PREDICTED_ROWS = 2**13  # at a time: 10 MiB of looked-up vectors at K = 16 and 20 fields
 
 
 @dataclass(frozen=True)
@@ -29,19 +33,20 @@ class CTRTask:
         events: n events.
         parts: their rows in train, validation and test.
         features: the vocabulary of the training part.
-        widths: for each field, how many of the C columns it takes.
-        ids: (n, C) int64 ids of every event, the columns of a field side by side.
-        values: (n, C) float32, the weight of each id's vector; 0 where a row has fewer values.
+        ids: (n, F) int64, the id of each field's value; for the last fields, those of lists, the number of a list.
+        values: (n, M) float32, the numbers in the first M fields, which are numeric.
+        label: (n,) float32, 1 for a click, 0 for none.
+        lists: the lists of values; None where no field holds any.
         label: (n,) float32, 1 for a click, 0 for none.
     """
 
     events: Interactions
     parts: Parts
     features: Features
-    widths: tuple[int, ...]
     ids: Tensor
     values: Tensor
     label: Tensor
+    lists: Lists | None
 
     metric = "logloss"
     larger_is_better = False
@@ -62,24 +67,24 @@ class CTRTask:
 
     @cached_property
     def train(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The training rows: ids (n, C), values (n, C) and labels (n,)."""
+        """The training rows: ids (n, F), values (n, M) and labels (n,)."""
         return self._part(self.parts.train)
 
     @cached_property
     def validation(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The validation rows: ids (m, C), values (m, C) and labels (m,)."""
+        """The validation rows: ids (m, F), values (m, M) and labels (m,)."""
         return self._part(self.parts.validation)
 
     @cached_property
     def test(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The test rows, touched once, after training: ids (m, C), values (m, C) and labels (m,)."""
+        """The test rows, touched once, after training: ids (m, F), values (m, M) and labels (m,)."""
         return self._part(self.parts.test)
 
     @cached_property
     def inputs(self) -> Inputs:
         """What a model must know of the data."""
         unseen = torch.nonzero(torch.from_numpy(self.features.counts) == 0)[:, 0]
-        return Inputs(self.features.number, len(self.widths), unseen, self.mean, widths=self.widths)
+        return Inputs(self.features.number, self.ids.shape[1], unseen, self.mean, lists=self.lists)
 
     @cached_property
     def mean(self) -> float:
@@ -91,13 +96,16 @@ class CTRTask:
         """How often each id stands in the training rows: n_f (N,), as float32."""
         return torch.from_numpy(self.features.counts).to(self.ids.device, torch.float32)
 
-    def epoch(self, model: nn.Module, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the training rows in a fresh order: ids (n, C), values (n, C) and labels (n,)."""
+    def batches(
+        self, model: nn.Module, generator: torch.Generator, size: int
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the training rows in a fresh order: ids (B, F), values (B, M) and labels (B,)."""
         order = torch.randperm(self.size, generator=generator, device=generator.device)
-        return tuple(column.index_select(0, order) for column in self.train)  # five times faster than [order]
+        columns = (column.index_select(0, order) for column in self.train)  # five times faster than [order]
+        return zip(*(column.split(size) for column in columns), strict=True)
 
     def loss(self, model: nn.Module, ids: Tensor, values: Tensor, label: Tensor) -> Tensor:
-        """Return the mean logloss () of training rows: ids (B, C), values (B, C) and labels (B,)."""
+        """Return the mean logloss () of training rows: ids (B, F), values (B, M) and labels (B,)."""
         return F.binary_cross_entropy_with_logits(model(ids, values), label)
 
     def sweep(self, model: nn.Module) -> Tensor:
@@ -107,7 +115,7 @@ class CTRTask:
 
     @torch.no_grad()
     def predict(self, model: nn.Module, ids: Tensor, values: Tensor) -> Tensor:
-        """Return the probability of a click (n,) for rows of ids and values (n, C)."""
+        """Return the probability of a click (n,) for rows of ids and values (n, M)."""
         blocks = zip(ids.split(PREDICTED_ROWS), values.split(PREDICTED_ROWS), strict=True)
         return torch.cat([model(*block) for block in blocks]).sigmoid()
 
@@ -138,6 +146,7 @@ def prepare(dataset: str, data: Data, clicks: Clicks, device: torch.device, ids:
     """
     read = load_clicks(dataset, data, clicks)
     fields = [field for field in read.fields if ids or field.name not in (data.user, data.item)]
+    fields.sort(key=lambda field: KINDS.index(field.kind))
     if not fields:
         raise UserError(f"{dataset} has no field but {data.user} and {data.item}; choose the task ctr")
     parts = split(read.events, clicks.split)
@@ -148,9 +157,6 @@ def prepare(dataset: str, data: Data, clicks: Clicks, device: torch.device, ids:
                 " shares or another seed under clicks.split in params.yaml, or a larger data set"
             )
     features = rank_features(tuple(field.name for field in fields), fields, parts.train, clicks.min_count)
-    return CTRTask(
-        read.events, parts, features, tuple(field.codes.shape[1] for field in fields),
-        ids=torch.from_numpy(features.encode(fields)).to(device),
-        values=torch.from_numpy(np.concatenate([field.values for field in fields], 1)).to(device),
-        label=torch.from_numpy(read.label).to(device),
-    )
+    encoded, values, lists = encode(fields, features, device)
+    label = torch.from_numpy(read.label).to(device)
+    return CTRTask(read.events, parts, features, encoded, values, label, lists)

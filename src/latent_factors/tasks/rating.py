@@ -1,5 +1,6 @@
 """Rating prediction: from a user and an item to the rating."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -90,11 +91,11 @@ class RatingTask:
         """How many training rows hold each id: n_f (N,), as float32."""
         return torch.from_numpy(self.features.counts).to(self.ids.device, torch.float32)
 
-    def epoch(self, model: nn.Module, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return the training rows in a fresh order: ids (n, 2) and ratings (n,)."""
-        ids, rating = self.train
+    def batches(self, model: nn.Module, generator: torch.Generator, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the training rows in a fresh order: ids (B, 2) and ratings (B,)."""
         order = torch.randperm(self.size, generator=generator, device=generator.device)
-        return ids[order], rating[order]
+        ids, rating = (column.index_select(0, order) for column in self.train)
+        return zip(ids.split(size), rating.split(size), strict=True)
 
     def loss(self, model: nn.Module, ids: Tensor, rating: Tensor) -> Tensor:
         """Return the mean squared error () of training rows, ids (B, 2) and ratings (B,), unclipped."""

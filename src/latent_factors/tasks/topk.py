@@ -1,5 +1,6 @@
 """Top-k recommendation from implicit feedback: which items will a user take next?"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -94,19 +95,19 @@ class TopKTask:
             history=Histories.of(users, items, first, self.catalogue),
         )
 
-    def epoch(self, model: nn.Module, generator: torch.Generator) -> tuple[Tensor]:
-        """Return the training events in a fresh order, each with items that its user has not, drawn uniformly.
+    def batches(self, model: nn.Module, generator: torch.Generator, size: int) -> Iterator[tuple[Tensor]]:
+        """Yield the training events in a fresh order, each with items that its user has not, drawn uniformly.
 
-        The one tensor (n, 2 + M) holds ids: the user, the item taken, then M = `model.negatives` others.
+        The one tensor (2 + M, B) holds ids: the users, the items taken, then M = `model.negatives` others.
         """
         order = torch.randperm(self.size, generator=generator, device=generator.device)
-        ids = self.train.index_select(0, order)
-        users = ids[:, :1].expand(-1, model.negatives)
-        drawn = self.inputs.history.others(users, generator) + int(self.features.starts[1])
-        return (torch.cat([ids, drawn], 1),)
+        ids = self.train.index_select(0, order).T
+        drawn = self.inputs.history.others(ids[:1].expand(model.negatives, -1), generator)
+        ids = torch.cat([ids, drawn + int(self.features.starts[1])])
+        return zip(ids.split(size, 1), strict=True)
 
     def loss(self, model: nn.Module, ids: Tensor) -> Tensor:
-        """Return the model's own mean loss () of training events (B, 2 + M)."""
+        """Return the model's own mean loss () of training events (2 + M, B)."""
         return model.loss(ids)
 
     def sweep(self, model: nn.Module) -> Tensor:

@@ -1,0 +1,137 @@
+"""The part of the benchmark that stands beside RecBole: speed, what ours is spent on, and quality of click models."""
+
+import contextlib
+import functools
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from latent_factors import peers
+from latent_factors.fit import Adam, derive_seeds, fit
+from latent_factors.models import build
+from latent_factors.sections import Clicks, Seeds, Settings, Split
+from latent_factors.settings import points
+from latent_factors.tasks import prepare
+
+ROUNDS = 3  # of both in turn, so that a slow minute of the machine slows both
+REPEATS = 5  # of ours in a round
+MOST_EPOCHS = 100
+
+# Each peer's model on the same rows and fields, with its K, batch and layers.
+CLICKS = Clicks(
+    split=Split(kind="random", validation=0.1, test=0.1, seed=2026),
+    positive_above=3.5, negative_below=3.5, min_count=1, skip=["zip_code", "movie_title", "timestamp"],
+)
+LABELLED = {
+    "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": None, "mode": "labeled"},
+    "train_neg_sample_args": None, "threshold": {"rating": 4}, "normalize_all": True, "embedding_size": 10,
+    "metrics": ["AUC", "LogLoss"], "valid_metric": "AUC",
+    "load_col": {
+        "inter": ["user_id", "item_id", "rating"], "user": ["user_id", "age", "gender", "occupation"],
+        "item": ["item_id", "release_year", "class"],
+    },
+}
+HIDDEN = {"hidden": [128, 128, 128]}
+HEADS = {"layers": 3, "heads": 2, "head_dim": 8, "hidden": [128, 128]}
+SPEED = [
+    ("topk", "bpr", "BPR", {"dim": 64}, {}),
+    ("topk", "lightgcn", "LightGCN", {"dim": 64, "layers": 2}, {}),
+    ("ctr", "fm", "FM", {"dim": 10}, LABELLED),
+    ("ctr", "deepfm", "DeepFM", {"dim": 10} | HIDDEN, LABELLED),
+]
+QUALITY = [
+    ("fm", "FM", {"dim": 10}),
+    ("widedeep", "WideDeep", {"dim": 10, "hidden": [32, 16, 8]}),
+    ("deepfm", "DeepFM", {"dim": 10} | HIDDEN),
+    ("autoint_plus", "AutoInt", {"dim": 10} | HEADS),  # RecBole's AutoInt has a network beside the attention
+]
+SPENT = {
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm"),
+    "products with the graph": ("aten::_embedding_bag", "aten::_embedding_bag_forward_only"),
+    "look-ups": ("aten::index_select",),
+    "gradients of look-ups": ("aten::scatter_add_", "aten::index_add_"),
+    "optimiser": (
+        "aten::_fused_adam_", "Optimizer.step#Adam.step", "Optimizer.zero_grad#Adam.zero_grad", "aten::addcmul_",
+    ),
+    "sampling and shuffling": ("aten::searchsorted", "aten::randperm", "aten::uniform_"),
+}
+
+
+def speed(settings: Settings, device: torch.device, python: Path) -> list[dict]:
+    """Time epochs and evaluations beside RecBole's, and say what ours are spent on."""
+    rows = []
+    for task, model, theirs, values, config in SPEED:
+        base = getattr(getattr(settings, task), model).model_dump()
+        (point,) = points(task, model, base | values | {"batch_size": 2048})
+        problem = prepare(task, settings.dataset, settings.data, CLICKS if task == "ctr" else settings.ranking, device)
+        trainer = Adam(f"{task}.{model}", build(model, point, problem.inputs), problem, point, seed=0)
+        work = {
+            "epoch": functools.partial(trainer.epoch, 1), "evaluation": functools.partial(problem.score, trainer.model),
+        }
+        ours, peer = {"epoch": [], "evaluation": []}, {"epoch": [], "evaluation": []}
+        for _ in range(ROUNDS):
+            measured = peers.seconds(python, theirs, settings.dataset, settings.compute.threads, config)
+            for part, function in work.items():
+                peer[part].append(measured[part])
+                function()  # to warm up
+                ours[part] += [_clock(function) for _ in range(REPEATS)]
+        for part in work:
+            mine, other = statistics.median(ours[part]), statistics.median(peer[part])
+            what = (
+                f"{model}, batch 2048, {values['dim']} dimensions: RecBole's {part} in seconds ({other:.3f}) over ours"
+                f" ({mine:.4f})"
+            )
+            rows.append({"name": f"recbole_{part}_{model}", "value": other / mine, "unit": "ratio", "what": what})
+        rows += _spent(model, work["epoch"])
+    return rows
+
+
+def _clock(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def _spent(model: str, epoch: Callable[[], object]) -> list[dict]:
+    """Return what share of an epoch's time goes where."""
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        epoch()
+    own = {entry.key: entry.self_cpu_time_total for entry in profiled.key_averages()}
+    total = sum(own.values())
+    shares = {group: sum(own.get(name, 0) for name in names) / total for group, names in SPENT.items()}
+    shares["elementwise work and overhead"] = 1 - sum(shares.values())
+    return [
+        {
+            "name": f"spent_{model}_{group.replace(' ', '_')}", "value": float(share), "unit": "ratio",
+            "what": f"{model}: share of an epoch spent on {group}",
+        }
+        for group, share in shares.items() if share > 0
+    ]
+
+
+def quality(settings: Settings, device: torch.device, python: Path) -> list[dict]:
+    """Compare the test AUC of click models with RecBole's on the same rows; ours have the penalty of params.yaml."""
+    problem, rows = prepare("ctr", settings.dataset, settings.data, CLICKS, device), []
+    with tempfile.TemporaryDirectory() as folder:
+        peers.write_parts(problem, Path(folder))
+        config = LABELLED | {"benchmark_filename": list(peers.PARTS.values())}
+        for model, theirs, values in QUALITY:
+            (point,) = points("ctr", model, getattr(settings.ctr, model).model_dump() | values)
+            seeds = derive_seeds(Seeds(root=settings.seeds.root, count=1), f"bench/{model}")
+            make = functools.partial(build, model, point, problem.inputs)
+            with contextlib.redirect_stderr(io.StringIO()):  # no line an epoch here
+                (trained,) = fit(f"ctr.{model}", make, problem, point, seeds).models
+            mine = problem.measure(problem.outputs(trained, "test"), "test")["auc"].item()
+            extra = {"mlp_hidden_size": values["hidden"]} if "hidden" in values else {}
+            peer = peers.run(
+                python, theirs, settings.dataset, settings.compute.threads, MOST_EPOCHS, config | extra, Path(folder)
+            )["test"]["auc"]
+            what = f"{model}, the same rows and fields, K = 10: our test AUC ({mine:.4f}) less RecBole's ({peer:.4f})"
+            rows.append({"name": f"recbole_auc_{model}", "value": mine - peer, "unit": "AUC", "what": what})
+    return rows
