@@ -56,13 +56,10 @@ def test_a_large_data_set_is_measured(project):
 def test_a_peer_gets_the_very_same_rows(project, settings, tmp_path):
     write_inter(project, "made", planted(users=40, items=30, rank=1, noise=0.5, filled=0.5))
     task = rating.prepare("made", settings.data, settings.split, torch.device("cpu"))
-    peers.write_parts(task, tmp_path)
-    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
-        "made.test.inter", "made.train.inter", "made.valid.inter",
-    ]
-    written = read_atomic(tmp_path / "made" / "made.test.inter")
-    assert written["rating"].tolist() == pytest.approx(sorted_by_line(task, "test"))
-    files = [read_atomic(tmp_path / "made" / f"made.{part}.inter") for part in peers.PARTS.values()]
+    name = peers.write_parts(task, tmp_path)
+    files = [read_atomic(tmp_path / name / f"{name}.{part}.inter") for part in peers.PARTS.values()]
+    assert len(list((tmp_path / name).iterdir())) == 3
+    assert files[-1]["rating"].tolist() == pytest.approx(sorted_by_line(task, "test"))
     assert [len(table) for table in files] == [len(rows) for _, rows in task.parts]
 
 

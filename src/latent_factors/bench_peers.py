@@ -119,7 +119,7 @@ def quality(settings: Settings, device: torch.device, python: Path) -> list[dict
     """Compare the test AUC of click models with RecBole's on the same rows; ours have the penalty of params.yaml."""
     problem, rows = prepare("ctr", settings.dataset, settings.data, CLICKS, device), []
     with tempfile.TemporaryDirectory() as folder:
-        peers.write_parts(problem, Path(folder))
+        same = peers.write_parts(problem, Path(folder))
         config = LABELLED | {"benchmark_filename": list(peers.PARTS.values())}
         for model, theirs, values in QUALITY:
             (point,) = points("ctr", model, getattr(settings.ctr, model).model_dump() | values)
@@ -130,7 +130,7 @@ def quality(settings: Settings, device: torch.device, python: Path) -> list[dict
             mine = problem.measure(problem.outputs(trained, "test"), "test")["auc"].item()
             extra = {"mlp_hidden_size": values["hidden"]} if "hidden" in values else {}
             peer = peers.run(
-                python, theirs, settings.dataset, settings.compute.threads, MOST_EPOCHS, config | extra, Path(folder)
+                python, theirs, same, settings.compute.threads, MOST_EPOCHS, config | extra, Path(folder)
             )["test"]["auc"]
             what = f"{model}, the same rows and fields, K = 10: our test AUC ({mine:.4f}) less RecBole's ({peer:.4f})"
             rows.append({"name": f"recbole_auc_{model}", "value": mine - peer, "unit": "AUC", "what": what})

@@ -31,6 +31,52 @@ class UniformTable(nn.Module):
         return [(self.weight, weight[:, None])]
 
 
+class SoftSelection(nn.Module):
+    """ẽ_f = e_f ⊙ α_b(f): a table E whose rows are scaled by those of their blocks (Cheng, Shen and Huang 2020).
+
+    Attributes:
+        alpha: (L, K), a row a block, in [0, 1]; starts at 1, where it changes nothing.
+        block: (N,) the block of each feature.
+    """
+
+    def __init__(self, table: UniformTable, block: Tensor):
+        super().__init__()
+        self.table, self.dim = table, table.dim
+        self.alpha = nn.Parameter(torch.ones(int(block.max()) + 1, table.dim))
+        self.register_buffer("block", block)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the scaled vectors (..., K) of ids (...)."""
+        return self.table(ids) * look_up(self.alpha, self.block[ids])
+
+    def penalties(self, weight: Tensor) -> list[Penalty]:
+        """Return the penalty Σ_f w_f ‖e_f‖² for weights w (N,): that of the table itself."""
+        return self.table.penalties(weight)
+
+    @torch.no_grad()
+    def folded(self) -> Tensor:
+        """Return the scaled table (N, K)."""
+        return self.table.weight * self.alpha[self.block]
+
+
+class MaskedTable(nn.Module):
+    """A table E ⊙ M: entries where the mask M (N, K) is False are zero and stay so."""
+
+    def __init__(self, weight: Tensor, mask: Tensor):
+        super().__init__()
+        self.dim = weight.shape[1]
+        self.weight = nn.Parameter(weight * mask)
+        self.register_buffer("mask", mask)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the masked vectors (..., K) of ids (...)."""
+        return look_up(self.weight * self.mask, ids)
+
+    def penalties(self, weight: Tensor) -> list[Penalty]:
+        """Return the penalty Σ_f w_f ‖e_f‖² for weights w (N,)."""
+        return [(self.weight, weight[:, None])]
+
+
 def look_up(table: Tensor, ids: Tensor) -> Tensor:
     """Return the rows (..., K) of a table (N, K) for ids (...); differentiable, twice too."""
     return _LookUp.apply(table, ids)

@@ -97,7 +97,7 @@ def derive_seeds(seeds: Seeds, name: str) -> list[int]:
 
     So neither another model nor one more run shifts them.
     """
-    return [_digest(f"{seeds.root}/{name}/{run}") for run in range(seeds.count)]
+    return [derive(f"{seeds.root}/{name}/{run}") for run in range(seeds.count)]
 
 
 def fit(name: str, build: Callable[[], nn.Module], task: Task, settings: Section, seeds: list[int]) -> Fit:
@@ -117,19 +117,19 @@ def fit(name: str, build: Callable[[], nn.Module], task: Task, settings: Section
             model = build().to(task.frequency.device)
         kind = Sweeps if hasattr(model, "sweep") else Adam
         trainer = kind(name, model, task, settings, seed)
-        score, rows = _train(f"{name}{dim}  run {run}/{len(seeds)}", trainer, task, settings)
+        score, rows = train(f"{name}{dim}  run {run}/{len(seeds)}", trainer, task, settings.epochs, settings.patience)
         models.append(model)
         best.append(score)
         history += [{"seed": seed, **row} for row in rows]
     return Fit(models, torch.tensor(best), history)
 
 
-def _train(title: str, trainer: "Adam | Sweeps", task: Task, settings: Section) -> tuple[float, list[dict]]:
+def train(title: str, trainer: "Adam | Sweeps", task: Task, epochs: int, patience: int) -> tuple[float, list[dict]]:
     """Train one model to the end of its patience and leave it at its best; return its best score and a row an epoch."""
     sign = 1 if task.larger_is_better else -1
     best, waited, rows = -sign * math.inf, 0, []
     kept = trainer.model.state_dict()
-    for epoch in range(1, settings.epochs + 1):
+    for epoch in range(1, epochs + 1):
         loss = trainer.epoch(epoch)
         with torch.no_grad():
             score = task.score(trainer.model).item()
@@ -138,9 +138,9 @@ def _train(title: str, trainer: "Adam | Sweeps", task: Task, settings: Section) 
         if sign * score > sign * best:
             best, waited = score, 0
             kept = {key: value.clone() for key, value in trainer.model.state_dict().items()}
-        progress = f"epoch {epoch}/{settings.epochs}  loss {loss:.4f}  {task.metric} {score:.4f}  best {best:.4f}"
+        progress = f"epoch {epoch}/{epochs}  loss {loss:.4f}  {task.metric} {score:.4f}  best {best:.4f}"
         print(f"{title}  {progress}", file=sys.stderr, flush=True)
-        if waited == settings.patience:
+        if waited == patience:
             break
     trainer.model.load_state_dict(kept)
     return best, rows
@@ -153,22 +153,24 @@ class Adam:
         self.name, self.model, self.task, self.settings = name, model, task, settings
         self.penalties = model.penalties(task.frequency**settings.l2_power / task.size)
         self.optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
-        self.generator = torch.Generator(task.frequency.device).manual_seed(_digest(f"{seed}/shuffle"))
+        self.generator = torch.Generator(task.frequency.device).manual_seed(derive(f"{seed}/shuffle"))
 
     def epoch(self, epoch: int) -> float:
         """Pass once over the training rows in a fresh order; return the mean loss."""
-        losses = []
-        for batch in self.task.batches(self.model, self.generator, self.settings.batch_size):
-            loss = self.task.loss(self.model, *batch)
-            self.optimiser.zero_grad()
-            loss.backward()
-            add_gradients(self.penalties)
-            self.optimiser.step()
-            losses.append(loss.detach())
-        steps = torch.stack(losses)
+        batches = self.task.batches(self.model, self.generator, self.settings.batch_size)
+        steps = torch.stack([self.step(*batch).detach() for batch in batches])
         if not steps.isfinite().all():
             self._refuse(steps, epoch)
         return steps.mean().item()
+
+    def step(self, *batch: Tensor) -> Tensor:
+        """Move the weights by one batch; return its loss ()."""
+        loss = self.task.loss(self.model, *batch)
+        self.optimiser.zero_grad()
+        loss.backward()
+        add_gradients(self.penalties)
+        self.optimiser.step()
+        return loss
 
     def _refuse(self, steps: Tensor, epoch: int) -> None:
         step = int(torch.nonzero(~steps.isfinite())[0])
@@ -191,5 +193,13 @@ class Sweeps:
         return self.task.sweep(self.model).item()
 
 
-def _digest(text: str) -> int:
+def endless(task: Task, model: nn.Module, seed: int, size: int) -> Iterator[tuple[Tensor, ...]]:
+    """Yield batches of a task's training rows, pass after pass, each in a fresh order."""
+    generator = torch.Generator(task.frequency.device).manual_seed(seed)
+    while True:
+        yield from task.batches(model, generator, size)
+
+
+def derive(text: str) -> int:
+    """Return a seed that depends on a text alone."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")

@@ -51,15 +51,18 @@ def seconds(python: Path, model: str, dataset: str, threads: int, config: dict) 
     return {"epoch": (more["fit_s"] - first["fit_s"]) / (EPOCHS - 1), "evaluation": more["eval_s"]}
 
 
-def write_parts(task: Task, folder: Path) -> None:
-    """Write a task's three parts as files of RecBole below `folder`, so that its models get the very same rows."""
-    dataset, source = task.dataset, root() / "data" / task.dataset
-    (folder / dataset).mkdir(parents=True)
+def write_parts(task: Task, folder: Path) -> str:
+    """Write a task's three parts as files of RecBole below `folder`, so that its models get the very same rows.
+
+    Returns the name of that data set; it is not the task's, as RecBole reads its own ml-100k whatever the folder.
+    """
+    source, name = root() / "data" / task.dataset, f"{task.dataset}-rows"
+    (folder / name).mkdir(parents=True)
     for suffix in ("user", "item"):
-        if (source / f"{dataset}.{suffix}").is_file():
-            shutil.copyfile(source / f"{dataset}.{suffix}", folder / dataset / f"{dataset}.{suffix}")
-    lines = (source / f"{dataset}.inter").read_text(encoding="utf-8").splitlines()
+        if (source / f"{task.dataset}.{suffix}").is_file():
+            shutil.copyfile(source / f"{task.dataset}.{suffix}", folder / name / f"{name}.{suffix}")
+    lines = (source / f"{task.dataset}.inter").read_text(encoding="utf-8").splitlines()
     for part, theirs in PARTS.items():
         rows = [lines[line - 1] for line in sorted(task.lines(part))]
-        text = "\n".join([lines[0], *rows]) + "\n"
-        (folder / dataset / f"{dataset}.{theirs}.inter").write_text(text, encoding="utf-8")
+        (folder / name / f"{name}.{theirs}.inter").write_text("\n".join([lines[0], *rows]) + "\n", encoding="utf-8")
+    return name

@@ -311,6 +311,32 @@ class Curve(Section):
     neumf: Annotated[list[NeuMF], Field(min_length=2), AfterValidator(_rising)]
 
 
+class DNIS(Section):
+    """Differentiable neural input search."""
+
+    blocks: Count
+    alpha_share: Share
+    alpha_rate: Rate
+    l1: Strength
+    order: Literal["first", "second"]
+    normalise: bool
+    freeze: bool
+    epochs: Count
+    patience: Count
+
+
+class NIS(Section):
+    """Neural input search by a controller: `multi` gives each block its own dimension."""
+
+    blocks: Count
+    alpha_share: Share
+    multi: bool
+    cost: Strength
+    controller_rate: Rate
+    epochs: Count
+    patience: Count
+
+
 class Settings(Section):
     """The whole of params.yaml."""
 

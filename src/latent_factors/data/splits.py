@@ -1,6 +1,6 @@
 """Cut interactions into train, validation and test."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,21 @@ class Parts:
 
     def __iter__(self):
         yield from (("train", self.train), ("validation", self.validation), ("test", self.test))
+
+    def carve(self, share: float, seed: int) -> tuple["Parts", "Parts"]:
+        """Cut a share of the training rows off, drawn with `seed`: parts whose train is the rest, and is what was cut.
+
+        Raises UserError when either would be empty.
+        """
+        order = np.random.default_rng(seed).permutation(len(self.train))
+        size = round(share * len(order))
+        if not 0 < size < len(order):
+            raise UserError(
+                f"search.alpha_share {share} in params.yaml leaves {size} of {len(order)} training rows for α; choose"
+                " a larger data set or another share"
+            )
+        held, rest = (np.sort(self.train[rows]) for rows in (order[:size], order[size:]))
+        return replace(self, train=rest), replace(self, train=held)
 
 
 def split(interactions: Interactions, settings: SplitSettings) -> Parts:

@@ -1,5 +1,6 @@
 """Models, one paper a file; a file is found by the model's name in params.yaml."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -34,12 +35,15 @@ class Inputs:
     lists: Lists | None = None
 
 
-def build(name: str, settings: Section, inputs: Inputs) -> nn.Module:
+def build(
+    name: str, settings: Section, inputs: Inputs, wrap: Callable[[UniformTable], nn.Module] = lambda table: table
+) -> nn.Module:
     """Make an untrained model; its parameters come from torch's global generator.
 
     The module `latent_factors.models.<name>` holds it as `Model(embedding, settings, inputs)`, and the width
-    of its embedding as `Model.width(settings)` where it has one.
+    of its embedding as `Model.width(settings)` where it has one. `wrap` makes another kind of embedding of the table.
     """
     kind = import_module(f"{__name__}.{name}").Model
-    embedding = UniformTable(inputs.number, kind.width(settings), inputs.unseen) if hasattr(kind, "width") else None
-    return kind(embedding, settings, inputs)
+    if not hasattr(kind, "width"):
+        return kind(None, settings, inputs)
+    return kind(wrap(UniformTable(inputs.number, kind.width(settings), inputs.unseen)), settings, inputs)

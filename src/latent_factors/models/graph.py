@@ -36,7 +36,7 @@ class Graph:
 
     def propagate(self, vectors: Tensor) -> Tensor:
         """Return Â E (N, K) for E (N, K); differentiable in E, twice too."""
-        return _Propagate.apply(vectors, self.neighbours, self.starts, self.weights)
+        return _Propagate.apply(vectors, self.neighbours, self.starts, self.weights.to(vectors.dtype))
 
 
 class _Propagate(Function):

@@ -1,7 +1,7 @@
 """Click prediction: from everything known of an event to the probability of a click."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -103,6 +103,11 @@ class CTRTask:
         order = torch.randperm(self.size, generator=generator, device=generator.device)
         columns = (column.index_select(0, order) for column in self.train)  # five times faster than [order]
         return zip(*(column.split(size) for column in columns), strict=True)
+
+    def carve(self, share: float, seed: int) -> tuple["CTRTask", "CTRTask"]:
+        """Return this task with a share of its training rows cut off, and with nothing but them to train on."""
+        rest, held = self.parts.carve(share, seed)
+        return replace(self, parts=rest), replace(self, parts=held)
 
     def loss(self, model: nn.Module, ids: Tensor, values: Tensor, label: Tensor) -> Tensor:
         """Return the mean logloss () of training rows: ids (B, F), values (B, M) and labels (B,)."""

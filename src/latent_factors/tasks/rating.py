@@ -1,7 +1,7 @@
 """Rating prediction: from a user and an item to the rating."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -96,6 +96,11 @@ class RatingTask:
         order = torch.randperm(self.size, generator=generator, device=generator.device)
         ids, rating = (column.index_select(0, order) for column in self.train)
         return zip(ids.split(size), rating.split(size), strict=True)
+
+    def carve(self, share: float, seed: int) -> tuple["RatingTask", "RatingTask"]:
+        """Return this task with a share of its training rows cut off, and with nothing but them to train on."""
+        rest, held = self.parts.carve(share, seed)
+        return replace(self, parts=rest), replace(self, parts=held)
 
     def loss(self, model: nn.Module, ids: Tensor, rating: Tensor) -> Tensor:
         """Return the mean squared error () of training rows, ids (B, 2) and ratings (B,), unclipped."""

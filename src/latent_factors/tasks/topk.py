@@ -1,7 +1,7 @@
 """Top-k recommendation from implicit feedback: which items will a user take next?"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +33,7 @@ class TopKTask:
         ids: (n, 2) ids of every event.
         person: (n,) who: users numbered as in the data set, those never seen in training too.
         cutoffs: the list lengths k, the first of them decides in validation.
+        known: rows of events that are never drawn as negatives nor ranked; None for those of the training part.
     """
 
     interactions: Interactions
@@ -41,6 +42,7 @@ class TopKTask:
     ids: Tensor
     person: Tensor
     cutoffs: tuple[int, ...]
+    known: np.ndarray | None = None
 
     larger_is_better = True
 
@@ -88,11 +90,10 @@ class TopKTask:
     def inputs(self) -> Inputs:
         """What a model must know of the data."""
         first, counts = int(self.features.starts[1]), torch.from_numpy(self.features.counts)
-        users, items = self.train[:, 0], self.train[:, 1] - first
         return Inputs(
             number=self.features.number, fields=2, unseen=torch.nonzero(counts == 0)[:, 0], mean=0.0,
             items=torch.arange(first, first + self.catalogue, device=self.ids.device),
-            history=Histories.of(users, items, first, self.catalogue),
+            history=self._history(self.parts.train),
         )
 
     def batches(self, model: nn.Module, generator: torch.Generator, size: int) -> Iterator[tuple[Tensor]]:
@@ -102,9 +103,17 @@ class TopKTask:
         """
         order = torch.randperm(self.size, generator=generator, device=generator.device)
         ids = self.train.index_select(0, order).T
-        drawn = self.inputs.history.others(ids[:1].expand(model.negatives, -1), generator)
+        drawn = self._taken.others(ids[:1].expand(model.negatives, -1), generator)
         ids = torch.cat([ids, drawn + int(self.features.starts[1])])
         return zip(ids.split(size, 1), strict=True)
+
+    def carve(self, share: float, seed: int) -> tuple["TopKTask", "TopKTask"]:
+        """Return this task with a share of its training events cut off, and with nothing but them to train on.
+
+        Neither draws an event of the other as a negative, nor ranks it.
+        """
+        rest, held = self.parts.carve(share, seed)
+        return replace(self, parts=rest, known=self.parts.train), replace(self, parts=held, known=self.parts.train)
 
     def loss(self, model: nn.Module, ids: Tensor) -> Tensor:
         """Return the model's own mean loss () of training events (2 + M, B)."""
@@ -163,6 +172,20 @@ class TopKTask:
             for k in self.cutoffs for name, metric in ranking.METRICS.items()
         }
 
+    @property
+    def _known(self) -> np.ndarray:
+        return self.parts.train if self.known is None else self.known
+
+    @cached_property
+    def _taken(self) -> Histories:
+        """The items that are never drawn as negatives, by user id."""
+        return self.inputs.history if self.known is None else self._history(self.known)
+
+    def _history(self, rows: np.ndarray) -> Histories:
+        """Return the events of some training rows, by user id."""
+        first = int(self.features.starts[1])
+        return Histories.of(self.ids[rows, 0], self.ids[rows, 1] - first, first, self.catalogue)
+
     @cached_property
     def _user(self) -> Tensor:
         """The id of each user of the data set."""
@@ -173,7 +196,7 @@ class TopKTask:
     @cached_property
     def _before(self) -> dict[str, Histories]:
         """What must not be recommended to a part's users."""
-        earlier = {"validation": [self.parts.train], "test": [self.parts.train, self.parts.validation]}
+        earlier = {"validation": [self._known], "test": [self._known, self.parts.validation]}
         return {part: self._gather(np.concatenate(rows)) for part, rows in earlier.items()}
 
     def _gather(self, rows: np.ndarray) -> Histories:

@@ -1,0 +1,110 @@
+"""Neural input search (Joglekar et al. 2020): a controller learns by trial which dimensions blocks of features get.
+
+The paper's controller picks, for each feature, blocks of a grid of vocabulary by dimension; here the vocabulary is cut
+into blocks of features by frequency. Single-size gives the first blocks one dimension, and none to those cut off;
+multi-size gives each block its own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from latent_factors.embedding import SoftSelection
+from latent_factors.fit import Adam, Task, derive, endless, train
+from latent_factors.sections import NIS, Section
+
+MEMORY = 0.95  # of the mean reward that a trial's is held against
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a search leaves.
+
+    Attributes:
+        dims: (L,) the most likely dimension of each block.
+        warm: a row an epoch before the search.
+        history: a row an epoch of the search.
+    """
+
+    dims: list[int]
+    warm: list[dict]
+    history: list[dict]
+
+
+def search(
+    name: str, build: Callable[..., nn.Module], task: Task, block: Tensor, point: Section, settings: NIS, seed: int
+) -> Chosen:
+    """Train a model at full width to the end of its patience, then let the controller and the weights learn in turn.
+
+    `build(inputs, wrap)` makes an untrained model around `wrap` of its table. A share of the training rows rewards the
+    controller and does nothing else; the validation part picks the epoch.
+    """
+    rest, held = task.carve(settings.alpha_share, derive(f"{seed}/carve"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build(rest.inputs, lambda table: SoftSelection(table, block)).to(task.frequency.device)
+    model.embedding.alpha.requires_grad_(False)
+    start = Adam(name, model, rest, point, seed)
+    _, warm = train(f"{name}  warm start", start, rest, point.epochs, point.patience)
+    controller = Controller(start, model.embedding, held, settings, seed)
+    _, history = train(f"{name}  NIS", controller, rest, settings.epochs, settings.patience)
+    return Chosen((model.embedding.alpha > 0).sum(1).tolist(), warm, history)
+
+
+class Controller(Adam):
+    """A step of the weights under dimensions drawn by chance, then one of the chances by what that draw is worth.
+
+    The reward of a draw is minus its held-out loss and minus `cost` times the share of the table that it takes; the
+    chances follow its policy gradient (Williams 1992), held against the mean reward so far.
+    """
+
+    def __init__(self, start: Adam, selection: SoftSelection, held: Task, settings: NIS, seed: int):
+        super().__init__(start.name, start.model, start.task, start.settings, derive(f"{seed}/search"))
+        self.optimiser = start.optimiser
+        self.selection, self.held, self.search = selection, held, settings
+        blocks, width = selection.alpha.shape
+        self.options = _options(blocks, width, settings.multi).to(selection.alpha.device)
+        choices = blocks if settings.multi else 1
+        self.logits = torch.zeros(choices, len(self.options), device=selection.alpha.device, requires_grad=True)
+        self.policy = torch.optim.Adam([self.logits], lr=settings.controller_rate)
+        self.shares = torch.bincount(selection.block, minlength=blocks) / len(selection.block)
+        self.draws = torch.Generator(selection.alpha.device).manual_seed(derive(f"{seed}/draws"))
+        self.held_batches = endless(held, self.model, derive(f"{seed}/held"), self.settings.batch_size)
+        self.expected: float | None = None
+
+    def epoch(self, epoch: int) -> float:
+        """Pass once over the training rows, and leave the most likely dimensions in place; return the mean loss."""
+        loss = super().epoch(epoch)
+        self._gate(self.logits.argmax(1))
+        return loss
+
+    def step(self, *batch: Tensor) -> Tensor:
+        """Draw dimensions, move the weights by a training batch, and the chances by a held-out one."""
+        chances = self.logits.log_softmax(1)
+        drawn = torch.multinomial(chances.detach().exp(), 1, generator=self.draws)
+        share = self._gate(drawn[:, 0])
+        loss = super().step(*batch)
+        with torch.no_grad():
+            reward = -self.held.loss(self.model, *next(self.held_batches)).item() - self.search.cost * share
+        self.expected = reward if self.expected is None else MEMORY * self.expected + (1 - MEMORY) * reward
+        self.policy.zero_grad()
+        ((self.expected - reward) * chances.gather(1, drawn).sum()).backward()
+        self.policy.step()
+        return loss
+
+    def _gate(self, chosen: Tensor) -> float:
+        """Let each block have its first dimensions only; return the share of the table that is left."""
+        dims = self.options[chosen, 0] if self.search.multi else self.options[chosen[0]]
+        width = self.selection.alpha.shape[1]
+        self.selection.alpha.copy_(torch.arange(width, device=dims.device) < dims[:, None])
+        return ((self.shares * dims).sum() / width).item()
+
+
+def _options(blocks: int, width: int, multi: bool) -> Tensor:
+    """Return what can be chosen: for multi-size the dimensions of a block (C, 1), else those of all blocks (C, L)."""
+    dims = [2**power for power in range(width.bit_length()) if 2**power <= width]
+    if multi:
+        return torch.tensor([[dim] for dim in [0, *dims]])
+    return torch.tensor([[dim] * kept + [0] * (blocks - kept) for dim in dims for kept in range(1, blocks + 1)])

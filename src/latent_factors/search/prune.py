@@ -1,0 +1,36 @@
+"""From a table to the part of it that is kept: which entries are worth their place (Cheng, Shen and Huang 2020)."""
+
+import torch
+from torch import Tensor
+
+from latent_factors.errors import UserError
+
+
+def keep_largest(size: Tensor, rate: float) -> Tensor:
+    """Return which entries stay (N, K), bool, when the share `rate` of the smallest |size| (N, K) goes.
+
+    Of equal entries those first in the table stay. Raises UserError for a rate outside [0, 1).
+    """
+    if not 0 <= rate < 1:
+        raise UserError(f"a prune rate of {rate} lies outside [0, 1); give the share of the table's entries that goes")
+    return keep_budget(size, size.numel() - round(rate * size.numel()))
+
+
+def keep_budget(size: Tensor, budget: int) -> Tensor:
+    """Return which entries stay (N, K), bool, when the `budget` largest |size| (N, K) may.
+
+    Raises UserError for a budget below 1 or larger than the table.
+    """
+    if not 1 <= budget <= size.numel():
+        raise UserError(
+            f"a budget of {budget} parameters does not fit a table of {size.numel()}; give a number from 1 to that"
+        )
+    order = size.abs().flatten().argsort(descending=True, stable=True)
+    mask = torch.zeros(size.numel(), dtype=torch.bool, device=size.device)
+    mask[order[:budget]] = True
+    return mask.view_as(size)
+
+
+def keep_above(size: Tensor, threshold: float) -> Tensor:
+    """Return which entries stay (N, K), bool: those whose |size| exceeds a threshold."""
+    return size.abs() > threshold

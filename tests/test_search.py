@@ -1,0 +1,325 @@
+"""Differentiable neural input search: its gradients are exact, its parts disjoint, and it finds planted ranks."""
+
+import copy
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from conftest import write_inter
+from latent_factors import models
+from latent_factors.data import planted
+from latent_factors.embedding import MaskedTable, SoftSelection, UniformTable, add_gradients
+from latent_factors.errors import UserError
+from latent_factors.fit import Adam
+from latent_factors.search import nis
+from latent_factors.search.blocks import frequency_blocks, random_blocks
+from latent_factors.search.dims import first_columns, mde_dims, random_dims
+from latent_factors.search.dnis import Bilevel, search, slope
+from latent_factors.search.prune import keep_above, keep_budget, keep_largest
+from latent_factors.search.retrain import pruned, retrain
+from latent_factors.sections import BPR, DNIS, FM, MF, MLP, NIS, LightGCN
+from latent_factors.tasks import prepare
+
+CPU = torch.device("cpu")
+RANKS = [4, 2, 1]
+GRADIENT = {"learning_rate": 0.01, "l2": 0.3, "l2_power": 0.5, "batch_size": 2048, "epochs": 60, "patience": 3}
+POINTS = {
+    "rating.mf": MF(dim=8, l2_bias=0.3, **GRADIENT), "rating.mlp": MLP(dim=4, **GRADIENT),
+    "ctr.fm": FM(dim=4, l2_bias=0.3, **GRADIENT), "topk.bpr": BPR(dim=4, **GRADIENT),
+    "topk.lightgcn": LightGCN(dim=4, layers=2, **GRADIENT | {"epochs": 3}),
+}
+SEARCH = DNIS(
+    blocks=3, alpha_share=0.1, alpha_rate=0.01, l1=0.01, order="first", normalise=True, freeze=True, epochs=60,
+    patience=60,
+)
+
+
+def made(project, settings, name: str, table: pd.DataFrame | None = None):
+    """Return the task of a model of POINTS on planted data."""
+    if table is None:
+        table = planted.clicks(60, 50, 1500, RANKS, 2.0, 1.5, 0)
+    write_inter(project, "made", table)
+    task = name.split(".")[0]
+    protocol = {"rating": settings.split, "ctr": settings.clicks, "topk": settings.ranking}[task]
+    return prepare(task, "made", settings.data, protocol, CPU)
+
+
+def bilevel(task, name: str, double: bool = True, **changes) -> Bilevel:
+    """Return the trainer of a search, its α somewhere between 0 and 1."""
+    point, settings = POINTS[name], SEARCH.model_copy(update=changes)
+    block = frequency_blocks(task.frequency, settings.blocks)
+    torch.manual_seed(0)
+    model = models.build(name.split(".")[1], point, task.inputs, lambda table: SoftSelection(table, block))
+    torch.nn.init.normal_(model.embedding.table.weight, std=0.5)
+    torch.nn.init.uniform_(model.embedding.alpha, 0.3, 0.7)
+    rest, held = task.carve(0.2, 0)
+    model = model.double() if double else model
+    model.embedding.alpha.requires_grad_(False)
+    start = Adam(name, model, rest, point, 0)
+    start.step(*doubled(next(rest.batches(model, torch.Generator().manual_seed(1), 300)), double))
+    return Bilevel(start, model.embedding, held, settings, 0)
+
+
+def doubled(batch, double: bool = True):
+    return tuple(part.double() if double and part.is_floating_point() else part for part in batch)
+
+
+def test_blocks_hold_features_of_like_frequency():
+    frequency = torch.tensor([5.0, 1, 9, 3, 3, 0, 7])
+    assert frequency_blocks(frequency, 3).tolist() == [0, 2, 0, 1, 1, 2, 0]
+    assert frequency_blocks(frequency, 7).tolist() == [2, 5, 0, 3, 4, 6, 1]
+    shuffled = random_blocks(frequency, 3, torch.Generator().manual_seed(0))
+    assert shuffled.bincount().tolist() == [3, 2, 2]
+    with pytest.raises(UserError, match=r"search.blocks is 8, and there are only 7 features; lower it"):
+        frequency_blocks(frequency, 8)
+
+
+def test_a_selection_scales_rows_and_starts_as_the_table():
+    torch.manual_seed(0)
+    table = UniformTable(6, 3, torch.tensor([], dtype=torch.long))
+    selection = SoftSelection(table, torch.tensor([0, 0, 1, 1, 2, 2]))
+    ids = torch.tensor([[0, 5], [3, 3]])
+    assert torch.equal(selection(ids), table(ids))
+    torch.nn.init.uniform_(selection.alpha)
+    torch.testing.assert_close(selection(ids), selection.folded()[ids])
+    torch.testing.assert_close(selection(ids)[0, 1], table.weight[5] * selection.alpha[2])
+
+
+def test_masked_entries_stay_zero():
+    mask = torch.tensor([[True, False], [False, False], [True, True]])
+    table = MaskedTable(torch.ones(3, 2), mask)
+    optimiser = torch.optim.Adam(table.parameters(), lr=0.1)
+    for _ in range(3):
+        optimiser.zero_grad()
+        (table(torch.arange(3)) - 2).square().sum().backward()
+        optimiser.step()
+    assert torch.equal(table(torch.arange(3)) != 0, mask)
+    assert not table.weight[~mask].any()
+
+
+def test_what_is_pruned():
+    size = torch.tensor([[3.0, -1], [0.5, 2], [-4, 0.5]])
+    assert keep_largest(size, 0.5).tolist() == [[True, False], [False, True], [True, False]]
+    assert keep_largest(size, 0).all()
+    assert keep_budget(size, 5).tolist() == [[True, True], [True, True], [True, False]]
+    assert keep_above(size, 1).tolist() == [[True, False], [False, True], [True, False]]
+    for rate in (1, -0.1):
+        with pytest.raises(UserError, match=r"lies outside \[0, 1\)"):
+            keep_largest(size, rate)
+    for budget in (0, 7):
+        with pytest.raises(UserError, match=r"does not fit a table of 6; give a number from 1 to that"):
+            keep_budget(size, budget)
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_the_parts_of_a_search_are_disjoint(project, settings, name):
+    task = made(project, settings, name)
+    rest, held = task.carve(0.1, 1)
+    rows = [rest.parts.train, held.parts.train, task.parts.validation, task.parts.test]
+    assert sorted(np.concatenate(rows).tolist()) == list(range(len(np.concatenate(rows))))
+    assert held.size == round(0.1 * task.size)
+    assert np.array_equal(rest.parts.validation, task.parts.validation)
+    with pytest.raises(UserError, match=r"search.alpha_share 1e-06 .* leaves 0 of \d+ training rows for α"):
+        task.carve(1e-6, 1)
+
+
+def test_no_event_of_either_part_is_a_negative_or_ranked(project, settings):
+    task = made(project, settings, "topk.bpr")
+    rest, held = task.carve(0.3, 1)
+    model = models.build("bpr", POINTS["topk.bpr"], rest.inputs)
+    before = task.inputs.history.mask(torch.arange(int(task.features.starts[1])))
+    assert rest.inputs.history.mask(torch.arange(3)).sum() < before[:3].sum()
+    for part in (rest, held):
+        for (ids,) in part.batches(model, torch.Generator().manual_seed(0), 256):
+            assert not before[ids[0], ids[2] - int(task.features.starts[1])].any()
+    items, _ = rest.recommend(model, "validation", 5)
+    users = torch.stack([task._user[person] for person in task.persons["validation"]])
+    assert not before[users[:, None], items].any()
+
+
+def test_the_first_step_of_adam_has_the_slope_worked_out_by_hand():
+    """At the first step m̂ = g and v̂ = g², so Δ = η g / (|g| + ε) and ∂Δ/∂g = η ε / (|g| + ε)²."""
+    weight = torch.nn.Parameter(torch.zeros(3, dtype=torch.double))
+    optimiser = torch.optim.Adam([weight], lr=0.1, eps=0.5)
+    weight.grad = torch.tensor([2.0, -1.0, 0.25], dtype=torch.double)
+    optimiser.step()
+    torch.testing.assert_close(slope(optimiser, weight), 0.1 * 0.5 / (weight.grad.abs() + 0.5) ** 2)
+
+
+def test_the_gradient_of_alpha_by_hand(project, settings):
+    """MF with one dimension: ∂L/∂α_b = mean of 2 (r̂ − r) p_u q_i (α_b(i) [b(u) = b] + α_b(u) [b(i) = b])."""
+    task = made(project, settings, "rating.mf")
+    trainer = bilevel(task, "rating.mf", normalise=False, l1=0.0)
+    model, selection = trainer.model, trainer.selection
+    ids, rating = next(trainer.held_batches)
+    loss = trainer.held.loss(model, ids, rating.double())
+    (gradient,) = torch.autograd.grad(loss, selection.alpha)
+    expected = torch.zeros_like(gradient)
+    for (u, i), r in zip(ids.tolist(), rating.tolist(), strict=True):
+        p, q = selection.table.weight[u].detach(), selection.table.weight[i].detach()
+        b, c = selection.block[u], selection.block[i]
+        residual = 2 * (model(ids[:1] * 0 + torch.tensor([u, i]))[0].detach() - r) / len(ids)
+        expected[b] += residual * p * q * selection.alpha[c].detach()
+        expected[c] += residual * p * q * selection.alpha[b].detach()
+    torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_second_order_is_the_derivative_of_the_held_out_loss_through_the_step(project, settings, name):
+    """Against central differences of α → L_held(Adam's step(α), α), after three steps that fill Adam's state."""
+    task = made(project, settings, name)
+    trainer = bilevel(task, name, normalise=False, l1=0.0, order="second", freeze=False, alpha_rate=1e-6)
+    trainer.optimiser.param_groups[0]["eps"] = 1e-3  # else |g| near ε bends the step too sharply for differences
+    batches = trainer.task.batches(trainer.model, torch.Generator().manual_seed(0), 300)
+    for _ in range(3):
+        trainer.step(*doubled(next(batches)))
+    batch, held = doubled(next(batches)), doubled(next(trainer.held_batches))
+    trainer.held_batches = iter([held] * 2)
+    start = copy.deepcopy(trainer.model.state_dict())
+    memory = copy.deepcopy(trainer.optimiser.state_dict())
+    alpha = trainer.selection.alpha
+    trainer.step(*batch)
+    moved = (start["embedding.alpha"] - alpha.detach()) / 1e-6
+
+    def after(change: torch.Tensor) -> float:
+        trainer.model.load_state_dict(start)
+        trainer.optimiser.load_state_dict(copy.deepcopy(memory))
+        with torch.no_grad():
+            alpha.add_(change)
+        loss = trainer.task.loss(trainer.model, *batch)
+        pulls = torch.autograd.grad(loss, trainer.weights)
+        for weight, pull in zip(trainer.weights, pulls, strict=True):
+            weight.grad = pull
+        add_gradients(trainer.penalties)
+        trainer.optimiser.step()
+        return trainer.held.loss(trainer.model, *held).item()
+
+    for place in [(0, 0), (1, 1), (2, 0)]:
+        nudge = torch.zeros_like(alpha)
+        nudge[place] = 1e-5
+        assert moved[place].item() == pytest.approx((after(nudge) - after(-nudge)) / 2e-5, rel=2e-3, abs=1e-7)
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_alpha_stays_in_its_bounds_and_frozen_weights_stay(project, settings, freeze):
+    task = made(project, settings, "rating.mlp")
+    trainer = bilevel(task, "rating.mlp", double=False, freeze=freeze, alpha_rate=5.0)
+    before = copy.deepcopy(trainer.model.state_dict())
+    trainer.epoch(1)
+    alpha = trainer.selection.alpha.detach()
+    assert alpha.min() >= 0
+    assert alpha.max() <= 1
+    assert ((alpha == 0) | (alpha == 1)).any()
+    same = {key for key, value in trainer.model.state_dict().items() if torch.equal(value, before[key])}
+    assert ("net.0.weight" in same) == freeze
+    assert "embedding.table.weight" not in same
+    assert trainer.path[0].equal(before["embedding.alpha"])
+
+
+def test_normalised_gradients_move_all_blocks_alike(project, settings):
+    task = made(project, settings, "rating.mf")
+    trainer = bilevel(task, "rating.mf", double=False, alpha_rate=0.001)
+    trainer.step(*next(trainer.task.batches(trainer.model, torch.Generator().manual_seed(0), 300)))
+    steps = (trainer.selection.alpha.detach() - trainer.path[0]).abs().mean(1)
+    torch.testing.assert_close(steps, torch.full((3,), 0.001), atol=1e-6, rtol=1e-3)
+
+
+def test_planted_ranks_are_found(project, settings):
+    """Blocks of rank 6, 3 and 1 out of 12 dimensions end with α that leaves each its rank or one more."""
+    ranks, point = [6, 3, 1], POINTS["rating.mf"].model_copy(update={"dim": 12})
+    task = made(project, settings, "rating.mf", planted.ratings(400, 400, 50_000, ranks, 0.3, 1.6, 0))
+    block = frequency_blocks(task.frequency, 3)
+    found = search(
+        "rating.mf", functools.partial(models.build, "mf", point), task, block, point, SEARCH, 1,
+    )
+    assert found.path.shape == (len(found.history) + 1, 3, 12)
+    assert torch.equal(found.path[0], torch.ones(3, 12))
+    left = (found.path[-1] > 0.1).sum(1)
+    assert (left - torch.tensor(ranks)).abs().max() <= 1
+    assert left.diff().max() < 0
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_what_is_pruned_predicts_as_found_and_keeps_its_mask_in_retraining(project, settings, name):
+    task, point = made(project, settings, name), POINTS[name].model_copy(update={"epochs": 2})
+    build = functools.partial(models.build, name.split(".")[1], point)
+    block = frequency_blocks(task.frequency, 3)
+    found = search(name, build, task, block, point, SEARCH.model_copy(update={"epochs": 2}), 1)
+    folded = found.selection.folded()
+    whole = pruned(found, build, task, torch.ones_like(folded, dtype=torch.bool))
+    if name != "topk.lightgcn":  # its graph has the rows that trained α now
+        for key, value in task.outputs(found.model, "test").items():
+            torch.testing.assert_close(task.outputs(whole, "test")[key], value)
+    mask = keep_largest(folded, 0.8)
+    model = pruned(found, build, task, mask)
+    assert len(retrain(name, model, task, point, 1)) == 2
+    assert not model.embedding.weight[~mask].any()
+    assert not torch.equal(model.embedding.weight[mask], folded[mask])
+
+
+def test_a_graph_knows_nothing_of_the_rows_that_train_alpha(project, settings):
+    task = made(project, settings, "topk.lightgcn")
+    seen = []
+    build = functools.partial(models.build, "lightgcn", POINTS["topk.lightgcn"])
+
+    def spy(inputs, wrap):
+        model = build(inputs, wrap)
+        seen.append(len(model.graph.neighbours))
+        return model
+
+    search("topk.lightgcn", spy, task, frequency_blocks(task.frequency, 3), POINTS["topk.lightgcn"],
+           SEARCH.model_copy(update={"epochs": 1}), 1)
+    assert seen == [2 * (task.size - round(0.1 * task.size))]
+
+
+def test_dimensions_drawn_at_random_never_rise():
+    drawn = [random_dims(5, 16, np.random.default_rng(seed)) for seed in range(200)]
+    assert all(dims == sorted(dims, reverse=True) for dims in drawn)
+    assert {min(dims) for dims in drawn} >= {1, 2}
+    assert max(max(dims) for dims in drawn) == 16
+
+
+def test_dimensions_by_a_power_law():
+    """Rates 100, 10 and 1 a feature: α = 0 gives all alike, α = 0.5 the ratios 10 : √10 : 1."""
+    assert mde_dims([10, 10, 10], [1000, 100, 10], 0.0, 240, 64) == [8, 8, 8]
+    dims = mde_dims([10, 10, 10], [1000, 100, 10], 0.5, 10 * (40 + 13 + 4), 64)
+    assert dims == [40, 13, 4]
+    capped = mde_dims([10, 10, 10], [1000, 100, 10], 1.0, 640 + 180 + 20, 64)
+    assert capped == [64, 18, 2]
+    with pytest.raises(UserError, match=r"a budget of 29 parameters .* give a number from 30 to 1920"):
+        mde_dims([10, 10, 10], [1000, 100, 10], 0.5, 29, 64)
+
+
+def test_a_mask_of_first_columns():
+    mask = first_columns([2, 0, 3], torch.tensor([0, 2, 1, 0]), 3)
+    assert mask.tolist() == [[True, True, False], [True] * 3, [False] * 3, [True, True, False]]
+
+
+CONTROLLER = NIS(blocks=3, alpha_share=0.1, multi=True, cost=0.0, controller_rate=0.1, epochs=6, patience=6)
+
+
+@pytest.mark.parametrize("multi", [True, False])
+def test_a_controller_weighs_quality_against_room(project, settings, multi):
+    """Where room costs more than it can ever be worth it takes the least, and where it is free it does not."""
+    task = made(project, settings, "rating.mf", planted.ratings(300, 300, 20_000, [4, 4, 4], 0.3, 1.5, 0))
+    build = functools.partial(models.build, "mf", POINTS["rating.mf"])
+    block = frequency_blocks(task.frequency, 3)
+    taken = {}
+    for cost in (0.0, 100.0):
+        chosen = nis.search(
+            "rating.mf", build, task, block, POINTS["rating.mf"],
+            CONTROLLER.model_copy(update={"multi": multi, "cost": cost}), 1,
+        )
+        assert len(chosen.dims) == 3
+        taken[cost] = sum(chosen.dims)
+    assert taken[100.0] <= 2
+    assert taken[0.0] >= 12
+
+
+def test_what_a_controller_can_choose():
+    assert nis._options(3, 8, multi=True)[:, 0].tolist() == [0, 1, 2, 4, 8]
+    single = nis._options(3, 4, multi=False).tolist()
+    assert single == [[d] * kept + [0] * (3 - kept) for d in (1, 2, 4) for kept in (1, 2, 3)]
