@@ -18,9 +18,10 @@ from latent_factors.search import nis
 from latent_factors.search.blocks import frequency_blocks, random_blocks
 from latent_factors.search.dims import first_columns, mde_dims, random_dims
 from latent_factors.search.dnis import Bilevel, search, slope
+from latent_factors.search.methods import METHODS, Case
 from latent_factors.search.prune import keep_above, keep_budget, keep_largest
 from latent_factors.search.retrain import pruned, retrain
-from latent_factors.sections import BPR, DNIS, FM, MF, MLP, NIS, LightGCN
+from latent_factors.sections import BPR, DNIS, FM, MF, MLP, NIS, LightGCN, NeuMF, Search
 from latent_factors.tasks import prepare
 
 CPU = torch.device("cpu")
@@ -249,12 +250,12 @@ def test_what_is_pruned_predicts_as_found_and_keeps_its_mask_in_retraining(proje
     block = frequency_blocks(task.frequency, 3)
     found = search(name, build, task, block, point, SEARCH.model_copy(update={"epochs": 2}), 1)
     folded = found.selection.folded()
-    whole = pruned(found, build, task, torch.ones_like(folded, dtype=torch.bool))
+    whole = pruned(found.model, folded, torch.ones_like(folded, dtype=torch.bool), build, task, found.mean)
     if name != "topk.lightgcn":  # its graph has the rows that trained α now
         for key, value in task.outputs(found.model, "test").items():
             torch.testing.assert_close(task.outputs(whole, "test")[key], value)
     mask = keep_largest(folded, 0.8)
-    model = pruned(found, build, task, mask)
+    model = pruned(found.model, folded, mask, build, task, found.mean)
     assert len(retrain(name, model, task, point, 1)) == 2
     assert not model.embedding.weight[~mask].any()
     assert not torch.equal(model.embedding.weight[mask], folded[mask])
@@ -323,3 +324,33 @@ def test_what_a_controller_can_choose():
     assert nis._options(3, 8, multi=True)[:, 0].tolist() == [0, 1, 2, 4, 8]
     single = nis._options(3, 4, multi=False).tolist()
     assert single == [[d] * kept + [0] * (3 - kept) for d in (1, 2, 4) for kept in (1, 2, 3)]
+
+
+STUDY = Search(
+    rates=[0.0, 0.8], dims=[1, 4], l2_factors=[3.0], draws=2, mde_power=0.3, costs=[0.1],
+    dnis=SEARCH.model_copy(update={"epochs": 2}), nis=CONTROLLER.model_copy(update={"epochs": 2}),
+)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_models_that_keep_what_they_say(project, settings, method):
+    task = made(project, settings, "rating.mf")
+    point = POINTS["rating.mf"].model_copy(update={"dim": 4, "epochs": 2})
+    kept = list(METHODS[method](Case("rating.mf", task, point, STUDY, 1)))
+    assert len(kept) == {"random": 2, "stronger_l2": 1, "nis_single": 1, "nis_multi": 1}.get(method, 2)
+    for one in kept:
+        weight = one.model.embedding.weight
+        assert weight.shape == one.mask.shape
+        assert not weight[~one.mask].any()
+        assert torch.isfinite(task.score(one.model))
+    if "rates" in method or method.startswith(("dnis", "magnitude")):
+        sizes = [int(one.mask.sum()) for one in kept]
+        assert sizes == [weight.numel(), weight.numel() - round(0.8 * weight.numel())]
+
+
+def test_both_vectors_of_neumf_are_cut_alike(project, settings):
+    task = made(project, settings, "rating.mlp")
+    point = NeuMF(dim=4, **GRADIENT)
+    mask = Case("rating.neumf", task, point, STUDY, 1).columns([4, 2, 1])
+    assert mask.shape == (task.inputs.number, 8)
+    assert torch.equal(mask[:, :4], mask[:, 4:])

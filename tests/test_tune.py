@@ -63,6 +63,21 @@ def test_the_search_is_the_same_every_time_and_each_k_starts_from_the_last_best(
     assert [first[2][key] for key in tuned] == [best[key] for key in tuned]
 
 
+def test_a_raised_budget_adds_trials_to_those_recorded(small):
+    tune.main(["topk.itemknn"])
+    record = small.parent / "reports" / "tuning" / "topk.csv"
+    before = pd.read_csv(record)
+    small.write_text(small.read_text().replace("topk: {trials: 4", "topk: {trials: 6"))
+    load_settings.cache_clear()
+    tune.main(["topk.itemknn"])
+    after = pd.read_csv(record)
+    assert after["trial"].tolist() == list(range(6))
+    assert after.iloc[:4].equals(before)
+    assert not after.iloc[4:]["neighbours"].isin(before["neighbours"]).any()
+    tune.main(["topk.itemknn"])
+    assert pd.read_csv(record).equals(after)
+
+
 def test_what_cannot_be_tuned(small):
     with pytest.raises(UserError, match=r"rating\.mean is no model that can be tuned; choose from rating\.biases,"):
         tune.main(["rating.mean"])

@@ -337,6 +337,19 @@ class NIS(Section):
     patience: Count
 
 
+class Search(Section):
+    """What the methods of input search are given, and the operating points that they go through."""
+
+    rates: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
+    dims: Annotated[list[Count], Field(min_length=1)]
+    l2_factors: Annotated[list[Rate], Field(min_length=1)]
+    draws: Count
+    mde_power: Strength
+    costs: Annotated[list[Strength], Field(min_length=1)]
+    dnis: DNIS
+    nis: NIS
+
+
 class Settings(Section):
     """The whole of params.yaml."""
 

@@ -70,7 +70,7 @@ def _neumf(trial: optuna.Trial, frequency: float) -> dict[str, float]:
 
 
 def _clicks(trial: optuna.Trial, frequency: float, bias: bool) -> dict[str, float]:
-    return _adam(trial, 5e-4, 2e-2) | _ridge(trial, frequency, 1e-5, 1, bias=bias)
+    return _adam(trial, 5e-4, 2e-2) | _ridge(trial, frequency, 1e-3, 1, bias=bias)
 
 
 def _lr(trial: optuna.Trial, frequency: float) -> dict[str, float]:

@@ -5,7 +5,8 @@
 Each model gets the trials of its task (`tune.<task>.trials`) of optuna's TPE sampler with a fixed seed. A model with
 a curve spends them in equal shares on the K of `tune.dims`, and begins each K with the best setting of the K before;
 the best trial of each K becomes a point of the curve. The best trial of all becomes the model's setting. Every trial
-stands in reports/tuning/<task>.csv.
+stands in reports/tuning/<task>.csv; those of the data set that stand there already count, so a raised budget adds to
+them, and to tune a changed model anew its rows are deleted first.
 """
 
 import io
@@ -27,22 +28,27 @@ from latent_factors.spaces import SPACES
 from latent_factors.tasks import prepare
 
 
-def tune(task: str, model: str, settings: Settings, problem: Task) -> list[dict]:
-    """Return a row a trial: dataset, model, dim, trial, the settings tried, mean validation score of the runs."""
+def tune(task: str, model: str, settings: Settings, problem: Task, recorded: int = 0) -> list[dict]:
+    """Make the trials that `recorded` ones leave of the budget, with a search of their own.
+
+    Returns a row a trial: dataset, model, dim, trial, the settings tried, mean validation score of the runs.
+    """
+    if recorded >= getattr(settings.tune, task).trials:
+        return []
     base = getattr(getattr(settings, task), model).model_dump()
     curve = task == "rating" and hasattr(settings.curve, model)
     dims = settings.tune.dims if curve else [None]
     rows, start = [], None
     for dim in dims:
         fixed = base | ({"dim": dim} if curve else {})
-        trials, start = _study(task, model, fixed, start, len(dims), settings, problem)
+        trials, start = _study(task, model, fixed, start, len(dims), settings, problem, recorded)
         about = {"dataset": settings.dataset, "model": model} | ({"dim": dim} if curve else {})
         rows += [about | row for row in trials]
     return rows
 
 
 def _study(
-    task: str, model: str, base: dict, start: dict | None, shares: int, settings: Settings, problem: Task
+    task: str, model: str, base: dict, start: dict | None, shares: int, settings: Settings, problem: Task, recorded: int
 ) -> tuple[list[dict], dict]:
     """Search, beginning with the suggestions `start`; return a row a trial and the best suggestions."""
     name, budget = f"{task}.{model}", getattr(settings.tune, task)
@@ -58,16 +64,17 @@ def _study(
             score = fit(name, lambda: build(model, point, problem.inputs), problem, point, runs).best.mean().item()
         except UserError:  # the loss became NaN: a bad trial, not a bad study
             score = worst
-        rows.append({"trial": trial.number, **tried, f"validation_{problem.metric}": float(f"{score:.6g}")})
+        number = recorded // shares + trial.number
+        rows.append({"trial": number, **tried, f"validation_{problem.metric}": float(f"{score:.6g}")})
         return score
 
     study = optuna.create_study(
         direction="maximize" if problem.larger_is_better else "minimize",
-        sampler=optuna.samplers.TPESampler(seed=settings.tune.seed),
+        sampler=optuna.samplers.TPESampler(seed=settings.tune.seed + recorded),
     )
     if start is not None:
         study.enqueue_trial(start)
-    study.optimize(objective, n_trials=budget.trials // shares)
+    study.optimize(objective, n_trials=(budget.trials - recorded) // shares)
     return rows, study.best_params
 
 
@@ -119,12 +126,15 @@ def main(names: list[str]) -> None:
     for name in names or every:
         task, model = name.split(".")
         problem = prepare(task, settings.dataset, settings.data, getattr(settings, TASKS[task][1]), device)
-        trials = pd.DataFrame(tune(task, model, settings, problem))
-        ranked = rank(trials, problem)
-        write_winners(root() / "params.yaml", task, model, ranked)
         record = root() / "reports" / "tuning" / f"{task}.csv"
         record.parent.mkdir(parents=True, exist_ok=True)
-        others = pd.read_csv(record).query("model != @model") if record.is_file() else None
+        every = pd.read_csv(record) if record.is_file() else pd.DataFrame(columns=["dataset", "model"])
+        own = (every["dataset"] == settings.dataset) & (every["model"] == model)
+        fresh = pd.DataFrame(tune(task, model, settings, problem, int(own.sum())))
+        trials = pd.concat([every[own].dropna(axis=1), fresh], ignore_index=True)
+        ranked = rank(trials, problem)
+        write_winners(root() / "params.yaml", task, model, ranked)
+        others = every[every["model"] != model]
         pd.concat([others, trials], ignore_index=True).to_csv(record, index=False, float_format="%.6g")
         print(f"{name}: best of {len(trials)} trials {ranked.iloc[0][f'validation_{problem.metric}']:.4f}")
 

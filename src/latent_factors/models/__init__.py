@@ -43,7 +43,16 @@ def build(
     The module `latent_factors.models.<name>` holds it as `Model(embedding, settings, inputs)`, and the width
     of its embedding as `Model.width(settings)` where it has one. `wrap` makes another kind of embedding of the table.
     """
-    kind = import_module(f"{__name__}.{name}").Model
+    kind = _model(name)
     if not hasattr(kind, "width"):
         return kind(None, settings, inputs)
     return kind(wrap(UniformTable(inputs.number, kind.width(settings), inputs.unseen)), settings, inputs)
+
+
+def width(name: str, settings: Section) -> int:
+    """Return how many columns the embedding of a model has."""
+    return _model(name).width(settings)
+
+
+def _model(name: str) -> type[nn.Module]:
+    return import_module(f"{__name__}.{name}").Model

@@ -8,21 +8,22 @@ from torch import Tensor, nn
 
 from latent_factors.embedding import MaskedTable
 from latent_factors.fit import Adam, Task, train
-from latent_factors.search.dnis import Found
 from latent_factors.sections import Section
 
 
-def pruned(found: Found, build: Callable[..., nn.Module], task: Task, mask: Tensor) -> nn.Module:
-    """Return a model with what was found: α folded into the table, entries outside `mask` (N, K) at zero.
+def pruned(
+    model: nn.Module, table: Tensor, mask: Tensor, build: Callable[..., nn.Module], task: Task, mean: float
+) -> nn.Module:
+    """Return `model` with another table (N, K) in place of its embedding, entries outside `mask` (N, K) at zero.
 
-    It is made of all training rows of `task`, those that trained α too, which matters to a graph.
+    `build(inputs, wrap)` makes it anew of all training rows of `task`, which matters to a graph where the old one knew
+    only a part of them; `mean` is the mean target that the old one was trained with.
     """
-    folded, inputs = found.selection.folded(), replace(task.inputs, mean=found.mean)
     with torch.random.fork_rng(devices=[]):
-        model = build(inputs, lambda _: MaskedTable(folded, mask)).to(task.frequency.device)
-    state = {name: value for name, value in found.model.state_dict().items() if not name.startswith("embedding.")}
-    model.load_state_dict(state, strict=False)
-    return model
+        new = build(replace(task.inputs, mean=mean), lambda _: MaskedTable(table, mask)).to(table.device)
+    state = {name: value for name, value in model.state_dict().items() if not name.startswith("embedding.")}
+    new.load_state_dict(state, strict=False)
+    return new
 
 
 def retrain(name: str, model: nn.Module, task: Task, point: Section, seed: int) -> list[dict]:
