@@ -178,7 +178,9 @@ def test_settings_are_the_best_of_the_committed_trials():
     for task, models in SPACES.items():
         trials = pd.read_csv(HOME / "reports" / "tuning" / f"{task}.csv")
         assert trials.groupby("model").size().to_dict() == dict.fromkeys(models, getattr(settings.tune, task).trials)
-        (score,) = (name for name in trials if name.startswith("validation_"))
+        finalists = getattr(settings.tune, task).finalists
+        (score,) = (name for name in trials if name.startswith("final_" if finalists else "validation_"))
+        assert not finalists or (trials.groupby("model")[score].count() == finalists).all()
         sign = -1 if score.endswith(("rmse", "logloss")) else 1
         for model, own in trials.groupby("model"):
             chosen = getattr(getattr(settings, task), model).model_dump()

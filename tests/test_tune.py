@@ -10,12 +10,14 @@ from latent_factors.fit import set_up
 from latent_factors.settings import load_settings
 from latent_factors.tasks import rating
 
+BUDGET = "trials: 4, runs: 1, finalists: 0, final_runs: 0"
+
 
 @pytest.fixture
 def small(project):
     """A project whose tuning takes seconds."""
     path = project / "params.yaml"
-    tasks = ", ".join(f"{task}: {{trials: 4, runs: 1}}" for task in ("rating", "ctr", "ctr_attributes", "topk"))
+    tasks = ", ".join(f"{task}: {{{BUDGET}}}" for task in ("rating", "ctr", "ctr_attributes", "topk"))
     budget = f"tune: {{{tasks}, seed: 0, dims: [1, 3]}}\n"
     text = re.sub(r"^tune:.*", budget, path.read_text(), flags=re.M | re.S)
     path.write_text(re.sub(r"epochs: \d+", "epochs: 2", text))
@@ -67,7 +69,7 @@ def test_a_raised_budget_adds_trials_to_those_recorded(small):
     tune.main(["topk.itemknn"])
     record = small.parent / "reports" / "tuning" / "topk.csv"
     before = pd.read_csv(record)
-    small.write_text(small.read_text().replace("topk: {trials: 4", "topk: {trials: 6"))
+    small.write_text(re.sub(r"topk:\s+\{\s*trials:\s+4", "topk: {trials: 6", small.read_text()))
     load_settings.cache_clear()
     tune.main(["topk.itemknn"])
     after = pd.read_csv(record)
@@ -76,6 +78,18 @@ def test_a_raised_budget_adds_trials_to_those_recorded(small):
     assert not after.iloc[4:]["neighbours"].isin(before["neighbours"]).any()
     tune.main(["topk.itemknn"])
     assert pd.read_csv(record).equals(after)
+
+
+def test_finalists_are_run_again_and_the_best_mean_wins(small):
+    small.write_text(small.read_text().replace(BUDGET, BUDGET.replace("0, final_runs: 0", "2, final_runs: 3")))
+    load_settings.cache_clear()
+    tune.main(["topk.bpr"])
+    trials = pd.read_csv(small.parent / "reports" / "tuning" / "topk.csv").sort_values("validation_ndcg@10")
+    assert trials["final_ndcg@10"].notna().tolist() == [False, False, True, True]
+    best = trials.loc[trials["final_ndcg@10"].idxmax()]
+    load_settings.cache_clear()
+    chosen = load_settings().topk.bpr
+    assert (chosen.learning_rate, chosen.l2) == (best["learning_rate"], best["l2"])
 
 
 def test_what_cannot_be_tuned(small):

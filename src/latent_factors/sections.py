@@ -96,10 +96,12 @@ class Statistics(Section):
 
 
 class Budget(Section):
-    """What `make tune` spends on each model of a task."""
+    """What `make tune` spends on each model of a task; the best `finalists` get `final_runs` more runs each."""
 
     trials: Count
     runs: Count
+    finalists: Annotated[int, Field(ge=0)]
+    final_runs: Annotated[int, Field(ge=0)]
 
 
 class Tune(Section):

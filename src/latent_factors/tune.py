@@ -4,7 +4,8 @@
 
 Each model gets the trials of its task (`tune.<task>.trials`) of optuna's TPE sampler with a fixed seed. A model with
 a curve spends them in equal shares on the K of `tune.dims`, and begins each K with the best setting of the K before;
-the best trial of each K becomes a point of the curve. The best trial of all becomes the model's setting. Every trial
+the best trial of each K becomes a point of the curve. The best trial of all becomes the model's setting; or, where a
+task has finalists, the one of its best trials that does best under fresh seeds, as one run may be lucky. Every trial
 stands in reports/tuning/<task>.csv; those of the data set that stand there already count, so a raised budget adds to
 them, and to tune a changed model anew its rows are deleted first.
 """
@@ -78,9 +79,24 @@ def _study(
     return rows, study.best_params
 
 
+def finals(task: str, model: str, settings: Settings, problem: Task, trials: pd.DataFrame) -> pd.DataFrame:
+    """Run the best different settings of the trials again under fresh seeds; return the trials with those means."""
+    name, budget, base = f"{task}.{model}", getattr(settings.tune, task), getattr(getattr(settings, task), model)
+    runs = derive_seeds(Seeds(root=settings.tune.seed, count=budget.runs + budget.final_runs), f"tune/{name}")
+    tuned = [key for key in base.model_dump() if key in trials]
+    best = rank(trials, problem).drop_duplicates(tuned).head(budget.finalists)
+    column = f"final_{problem.metric}"
+    for row, tried in best.iterrows():
+        (point,) = points(task, model, base.model_dump() | _plain(base.model_dump(), tried.to_dict(), tuned))
+        again = fit(name, lambda point=point: build(model, point, problem.inputs), problem, point, runs[budget.runs :])
+        trials.loc[row, column] = float(f"{again.best.mean().item():.6g}")
+    return trials
+
+
 def rank(trials: pd.DataFrame, problem: Task) -> pd.DataFrame:
-    """Return trials with the best first."""
-    return trials.sort_values(f"validation_{problem.metric}", ascending=not problem.larger_is_better, kind="stable")
+    """Return trials with the best first: finalists by their final mean, then the others."""
+    scores = [name for name in (f"final_{problem.metric}", f"validation_{problem.metric}") if name in trials]
+    return trials.sort_values(scores, ascending=not problem.larger_is_better, kind="stable")
 
 
 def write_winners(path: Path, task: str, model: str, ranked: pd.DataFrame) -> None:
@@ -128,13 +144,13 @@ def main(names: list[str]) -> None:
         problem = prepare(task, settings.dataset, settings.data, getattr(settings, TASKS[task][1]), device)
         record = root() / "reports" / "tuning" / f"{task}.csv"
         record.parent.mkdir(parents=True, exist_ok=True)
-        every = pd.read_csv(record) if record.is_file() else pd.DataFrame(columns=["dataset", "model"])
-        own = (every["dataset"] == settings.dataset) & (every["model"] == model)
+        recorded = pd.read_csv(record) if record.is_file() else pd.DataFrame(columns=["dataset", "model"])
+        own = (recorded["dataset"] == settings.dataset) & (recorded["model"] == model)
         fresh = pd.DataFrame(tune(task, model, settings, problem, int(own.sum())))
-        trials = pd.concat([every[own].dropna(axis=1), fresh], ignore_index=True)
-        ranked = rank(trials, problem)
+        trials = pd.concat([recorded[own].dropna(axis=1), fresh], ignore_index=True)
+        ranked = rank(finals(task, model, settings, problem, trials), problem)
         write_winners(root() / "params.yaml", task, model, ranked)
-        others = every[every["model"] != model]
+        others = recorded[recorded["model"] != model]
         pd.concat([others, trials], ignore_index=True).to_csv(record, index=False, float_format="%.6g")
         print(f"{name}: best of {len(trials)} trials {ranked.iloc[0][f'validation_{problem.metric}']:.4f}")
 
