@@ -10,7 +10,7 @@ from latent_factors.fit import set_up
 from latent_factors.settings import load_settings
 from latent_factors.tasks import rating
 
-BUDGET = "trials: 4, runs: 1, finalists: 0, final_runs: 0"
+BUDGET = "trials: 4, runs: 1, finalists: 0, final_runs: 3"
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_raised_budget_adds_trials_to_those_recorded(small):
 
 
 def test_finalists_are_run_again_and_the_best_mean_wins(small):
-    small.write_text(small.read_text().replace(BUDGET, BUDGET.replace("0, final_runs: 0", "2, final_runs: 3")))
+    small.write_text(small.read_text().replace(BUDGET, BUDGET.replace("finalists: 0", "finalists: 2")))
     load_settings.cache_clear()
     tune.main(["topk.bpr"])
     trials = pd.read_csv(small.parent / "reports" / "tuning" / "topk.csv").sort_values("validation_ndcg@10")

@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -50,12 +49,7 @@ exec(text.replace('"mf"', '"mean"').replace('"rating.mf"', '"rating.mean"'))
 def seconds(work: Callable[[], object], repeats: int) -> float:
     """Return the median seconds of `work` over some repeats, after one to warm up."""
     work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return statistics.median(bench_peers.clock(work) for _ in range(repeats))
 
 
 def training(settings: Settings, device: torch.device, repeats: int) -> list[dict]:

@@ -80,7 +80,7 @@ def speed(settings: Settings, device: torch.device, python: Path) -> list[dict]:
             for part, function in work.items():
                 peer[part].append(measured[part])
                 function()  # to warm up
-                ours[part] += [_clock(function) for _ in range(REPEATS)]
+                ours[part] += [clock(function) for _ in range(REPEATS)]
         for part in work:
             mine, other = statistics.median(ours[part]), statistics.median(peer[part])
             what = (
@@ -92,7 +92,8 @@ def speed(settings: Settings, device: torch.device, python: Path) -> list[dict]:
     return rows
 
 
-def _clock(function: Callable[[], object]) -> float:
+def clock(function: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start

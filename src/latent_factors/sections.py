@@ -101,7 +101,7 @@ class Budget(Section):
     trials: Count
     runs: Count
     finalists: Annotated[int, Field(ge=0)]
-    final_runs: Annotated[int, Field(ge=0)]
+    final_runs: Count
 
 
 class Tune(Section):

@@ -27,7 +27,7 @@ class SparseTable(nn.Module):
         self.register_buffer("starts", (ends - counts).to(smallest(len(values))), persistent=False)
 
     @classmethod
-    def of(cls, table: Tensor, block: Tensor) -> "SparseTable":
+    def of(cls, table: Tensor) -> "SparseTable":
         """Store a table (N, K) in which most is zero."""
         kept = table != 0
         dim = table.shape[1]

@@ -55,18 +55,12 @@ def _study(
     name, budget = f"{task}.{model}", getattr(settings.tune, task)
     runs = derive_seeds(Seeds(root=settings.tune.seed, count=budget.runs), f"tune/{name}")
     seen = problem.frequency[problem.frequency > 0].mean().item()
-    worst = -float("inf") if problem.larger_is_better else float("inf")
     rows: list[dict] = []
 
     def objective(trial: optuna.Trial) -> float:
         tried = SPACES[task][model](trial, seen)
-        (point,) = points(task, model, base | tried)
-        try:
-            score = fit(name, lambda: build(model, point, problem.inputs), problem, point, runs).best.mean().item()
-        except UserError:  # the loss became NaN: a bad trial, not a bad study
-            score = worst
-        number = recorded // shares + trial.number
-        rows.append({"trial": number, **tried, f"validation_{problem.metric}": float(f"{score:.6g}")})
+        score = _score(task, model, base | tried, problem, runs)
+        rows.append({"trial": recorded // shares + trial.number, **tried, f"validation_{problem.metric}": score})
         return score
 
     study = optuna.create_study(
@@ -79,17 +73,25 @@ def _study(
     return rows, study.best_params
 
 
+def _score(task: str, model: str, values: dict, problem: Task, runs: list[int]) -> float:
+    """Return the mean validation score of some runs, to six digits."""
+    (point,) = points(task, model, values)
+    try:
+        best = fit(f"{task}.{model}", lambda: build(model, point, problem.inputs), problem, point, runs).best
+    except UserError:  # the loss became NaN: a bad trial, not a bad study
+        return -float("inf") if problem.larger_is_better else float("inf")
+    return float(f"{best.mean().item():.6g}")
+
+
 def finals(task: str, model: str, settings: Settings, problem: Task, trials: pd.DataFrame) -> pd.DataFrame:
     """Run the best different settings of the trials again under fresh seeds; return the trials with those means."""
-    name, budget, base = f"{task}.{model}", getattr(settings.tune, task), getattr(getattr(settings, task), model)
-    runs = derive_seeds(Seeds(root=settings.tune.seed, count=budget.runs + budget.final_runs), f"tune/{name}")
-    tuned = [key for key in base.model_dump() if key in trials]
-    best = rank(trials, problem).drop_duplicates(tuned).head(budget.finalists)
-    column = f"final_{problem.metric}"
-    for row, tried in best.iterrows():
-        (point,) = points(task, model, base.model_dump() | _plain(base.model_dump(), tried.to_dict(), tuned))
-        again = fit(name, lambda point=point: build(model, point, problem.inputs), problem, point, runs[budget.runs :])
-        trials.loc[row, column] = float(f"{again.best.mean().item():.6g}")
+    budget, base = getattr(settings.tune, task), getattr(getattr(settings, task), model).model_dump()
+    seeds = Seeds(root=settings.tune.seed, count=budget.runs + budget.final_runs)
+    runs = derive_seeds(seeds, f"tune/{task}.{model}")[budget.runs :]
+    tuned = [key for key in base if key in trials]
+    for row, tried in rank(trials, problem).drop_duplicates(tuned).head(budget.finalists).iterrows():
+        values = base | _plain(base, tried.to_dict(), tuned)
+        trials.loc[row, f"final_{problem.metric}"] = _score(task, model, values, problem, runs)
     return trials
 
 

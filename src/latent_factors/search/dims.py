@@ -33,6 +33,9 @@ def mde_dims(sizes: list[int], queries: list[float], power: float, budget: int, 
     return np.clip(np.round(high * rate), 1, most).astype(int).tolist()
 
 
-def first_columns(dims: list[int], block: Tensor, width: int) -> Tensor:
-    """Return the mask (N, K), bool, that leaves the features of block b their first d_b columns."""
-    return torch.arange(width, device=block.device) < torch.tensor(dims, device=block.device)[block][:, None]
+def first_columns(dims: Tensor, dim: int, width: int) -> Tensor:
+    """Return the mask (L, width), bool, that leaves block b the first d_b columns of each of its vectors of `dim`.
+
+    dims (L,); a model such as NeuMF has several vectors a feature, side by side in `width` columns.
+    """
+    return (torch.arange(dim, device=dims.device) < dims[:, None]).repeat(1, width // dim)

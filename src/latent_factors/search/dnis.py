@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from latent_factors.embedding import SoftSelection, add_gradients
 from latent_factors.fit import Adam, Task, derive, endless, train
+from latent_factors.search.warm import warm_start
 from latent_factors.sections import DNIS, Section
 
 SMALL = 1e-8  # keeps a block without gradient from a division by zero
@@ -46,36 +47,30 @@ def search(
     `build(inputs, wrap)` makes an untrained model around `wrap` of its table. A share of the training rows trains α and
     nothing else; the validation part picks the epoch.
     """
-    rest, held = task.carve(settings.alpha_share, derive(f"{seed}/carve"))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = build(rest.inputs, lambda table: SoftSelection(table, block)).to(task.frequency.device)
-    selection = model.embedding
-    selection.alpha.requires_grad_(False)
-    start = Adam(name, model, rest, point, seed)
-    _, warm = train(f"{name}  warm start", start, rest, point.epochs, point.patience)
-    bilevel = Bilevel(start, selection, held, settings, seed)
-    _, history = train(f"{name}  search", bilevel, rest, settings.epochs, settings.patience)
-    return Found(model, selection, rest.inputs.mean, torch.stack(bilevel.path), warm, history)
+    start, held, warm = warm_start(name, build, task, block, point, settings.alpha_share, seed)
+    bilevel = Bilevel(start, held, settings, seed)
+    _, history = train(f"{name}  search", bilevel, start.task, settings.epochs, settings.patience)
+    model, mean = start.model, start.task.inputs.mean
+    return Found(model, model.embedding, mean, torch.stack(bilevel.path), warm, history)
 
 
 class Bilevel(Adam):
     """A step of the weights on training rows, then one of α on held-out rows."""
 
-    def __init__(self, start: Adam, selection: SoftSelection, held: Task, settings: DNIS, seed: int):
+    def __init__(self, start: Adam, held: Task, settings: DNIS, seed: int):
         """Go on from where `start` is; its Adam keeps its memory, so the first step is no larger than the last."""
         super().__init__(start.name, start.model, start.task, start.settings, derive(f"{seed}/search"))
-        self.selection, self.held, self.search = selection, held, settings
-        self.path = [selection.alpha.detach().clone()]
+        self.selection, self.held, self.search = self.model.embedding, held, settings
+        self.path = [self.selection.alpha.detach().clone()]
         self.held_batches = endless(held, self.model, derive(f"{seed}/held"), self.settings.batch_size)
         tables = {id(table) for table, _ in self.penalties}
         self.weights = [
             parameter for parameter in self.model.parameters()
-            if parameter is not selection.alpha and (id(parameter) in tables or not settings.freeze)
+            if parameter is not self.selection.alpha and (id(parameter) in tables or not settings.freeze)
         ]
         self.optimiser = torch.optim.Adam(self.weights, lr=self.settings.learning_rate, fused=True)
         self.optimiser.state.update({weight: start.optimiser.state[weight] for weight in self.weights})
-        selection.alpha.requires_grad_(True)
+        self.selection.alpha.requires_grad_(True)
 
     def epoch(self, epoch: int) -> float:
         """Pass once over the training rows, α moving at every step; return the mean training loss."""
@@ -89,7 +84,7 @@ class Bilevel(Adam):
         loss = self.task.loss(self.model, *batch)
         pulls = torch.autograd.grad(loss, self.weights, create_graph=second)
         for weight, pull in zip(self.weights, pulls, strict=True):
-            weight.grad = pull.detach().clone() if second else pull
+            weight.grad = pull.detach().clone() if second else pull  # the penalty is added to a copy: `pulls` go on
         add_gradients(self.penalties)
         self.optimiser.step()
         self._move(pulls if second else None)
@@ -116,11 +111,10 @@ class Bilevel(Adam):
         Adam's step Δ works on each weight for itself, so ∂Δ/∂g is a vector, and the rest one product of a Hessian with
         a vector, exact.
         """
-        vectors = [
-            slope(self.optimiser, weight) * pull for weight, pull in zip(self.weights, outer, strict=True)
-        ]
+        vectors = [slope(self.optimiser, weight) * pull for weight, pull in zip(self.weights, outer, strict=True)]
         (change,) = torch.autograd.grad(pulls, self.selection.alpha, vectors)
         return change
+
 
 @torch.no_grad()
 def slope(optimiser: torch.optim.Adam, weight: nn.Parameter) -> Tensor:

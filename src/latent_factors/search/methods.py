@@ -42,9 +42,14 @@ class Case:
     seed: int
 
     @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.name.split(".")[1]
+
+    @property
     def make(self) -> Callable[..., nn.Module]:
         """What builds the untrained model from inputs and a wrap of its table."""
-        return functools.partial(build, self.name.split(".")[1], self.point)
+        return functools.partial(build, self.model, self.point)
 
     @functools.cached_property
     def block(self) -> Tensor:
@@ -53,7 +58,7 @@ class Case:
 
     def train(self, point: Section, wrap: Callable = lambda table: table) -> nn.Module:
         """Train the model with other settings, or another embedding, from scratch."""
-        make = functools.partial(build, self.name.split(".")[1], point, self.task.inputs, wrap)
+        make = functools.partial(build, self.model, point, self.task.inputs, wrap)
         return fit(self.name, make, self.task, point, [self.seed]).models[0]
 
     def masked(self, mask: Tensor) -> nn.Module:
@@ -61,9 +66,9 @@ class Case:
         return self.train(self.point, lambda table: MaskedTable(table.weight.detach(), mask))
 
     def columns(self, dims: list[int]) -> Tensor:
-        """Return the mask that leaves each block its first dimensions, in each of the vectors that the model has."""
-        mask = first_columns(dims, self.block, self.point.dim)
-        return mask.repeat(1, width(self.name.split(".")[1], self.point) // self.point.dim)
+        """Return the mask of the whole table that leaves each block its first dimensions."""
+        blocks = torch.tensor(dims, device=self.block.device)
+        return first_columns(blocks, self.point.dim, width(self.model, self.point))[self.block]
 
     def shrink(
         self, model: nn.Module, table: Tensor, size: Tensor, mean: float, retraining: bool

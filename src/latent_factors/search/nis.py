@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from latent_factors.embedding import SoftSelection
 from latent_factors.fit import Adam, Task, derive, endless, train
+from latent_factors.search.dims import first_columns
+from latent_factors.search.warm import warm_start
 from latent_factors.sections import NIS, Section
 
 MEMORY = 0.95  # of the mean reward that a trial's is held against
@@ -41,16 +42,11 @@ def search(
     `build(inputs, wrap)` makes an untrained model around `wrap` of its table. A share of the training rows rewards the
     controller and does nothing else; the validation part picks the epoch.
     """
-    rest, held = task.carve(settings.alpha_share, derive(f"{seed}/carve"))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = build(rest.inputs, lambda table: SoftSelection(table, block)).to(task.frequency.device)
-    model.embedding.alpha.requires_grad_(False)
-    start = Adam(name, model, rest, point, seed)
-    _, warm = train(f"{name}  warm start", start, rest, point.epochs, point.patience)
-    controller = Controller(start, model.embedding, held, settings, seed)
-    _, history = train(f"{name}  NIS", controller, rest, settings.epochs, settings.patience)
-    return Chosen((model.embedding.alpha > 0).sum(1).tolist(), warm, history)
+    start, held, warm = warm_start(name, build, task, block, point, settings.alpha_share, seed)
+    controller = Controller(start, held, settings, seed)
+    _, history = train(f"{name}  NIS", controller, start.task, settings.epochs, settings.patience)
+    alpha = start.model.embedding.alpha.detach()  # of the best epoch
+    return Chosen((alpha[:, : point.dim] > 0).sum(1).tolist(), warm, history)
 
 
 class Controller(Adam):
@@ -60,12 +56,13 @@ class Controller(Adam):
     chances follow its policy gradient (Williams 1992), held against the mean reward so far.
     """
 
-    def __init__(self, start: Adam, selection: SoftSelection, held: Task, settings: NIS, seed: int):
+    def __init__(self, start: Adam, held: Task, settings: NIS, seed: int):
         super().__init__(start.name, start.model, start.task, start.settings, derive(f"{seed}/search"))
         self.optimiser = start.optimiser
-        self.selection, self.held, self.search = selection, held, settings
-        blocks, width = selection.alpha.shape
-        self.options = _options(blocks, width, settings.multi).to(selection.alpha.device)
+        self.selection, self.held, self.search = self.model.embedding, held, settings
+        selection, dim = self.selection, self.settings.dim
+        blocks = len(selection.alpha)
+        self.options = _options(blocks, dim, settings.multi).to(selection.alpha.device)
         choices = blocks if settings.multi else 1
         self.logits = torch.zeros(choices, len(self.options), device=selection.alpha.device, requires_grad=True)
         self.policy = torch.optim.Adam([self.logits], lr=settings.controller_rate)
@@ -97,14 +94,14 @@ class Controller(Adam):
     def _gate(self, chosen: Tensor) -> float:
         """Let each block have its first dimensions only; return the share of the table that is left."""
         dims = self.options[chosen, 0] if self.search.multi else self.options[chosen[0]]
-        width = self.selection.alpha.shape[1]
-        self.selection.alpha.copy_(torch.arange(width, device=dims.device) < dims[:, None])
-        return ((self.shares * dims).sum() / width).item()
+        alpha, dim = self.selection.alpha, self.settings.dim
+        alpha.copy_(first_columns(dims, dim, alpha.shape[1]))
+        return ((self.shares * dims).sum() / dim).item()
 
 
-def _options(blocks: int, width: int, multi: bool) -> Tensor:
+def _options(blocks: int, dim: int, multi: bool) -> Tensor:
     """Return what can be chosen: for multi-size the dimensions of a block (C, 1), else those of all blocks (C, L)."""
-    dims = [2**power for power in range(width.bit_length()) if 2**power <= width]
+    dims = [2**power for power in range(dim.bit_length())]
     if multi:
         return torch.tensor([[dim] for dim in [0, *dims]])
     return torch.tensor([[dim] * kept + [0] * (blocks - kept) for dim in dims for kept in range(1, blocks + 1)])
