@@ -239,7 +239,7 @@ def test_the_sums_of_models(task):
 @pytest.mark.parametrize("residual", [True, False])
 def test_an_interacting_layer_against_a_loop(residual):
     """Equations 5 to 8 for each row, head and field, then the normalisation."""
-    layer = Interacting(width=3, heads=2, head_dim=4, residual=residual).double()
+    layer = Interacting(width=3, heads=2, head_dim=4, residual=residual, layer_norm=True).double()
     vectors = torch.randn(5, 6, 3, dtype=torch.double)
     out, weights = layer(vectors), layer.weights(vectors)
     assert out.shape == (5, 6, 8)

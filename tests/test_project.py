@@ -99,9 +99,10 @@ def stages():
     dataset = yaml("params.yaml")["dataset"]
     for name, stage in yaml("dvc.yaml")["stages"].items():
         matrix = stage.get("matrix", {})
-        for task, model in itertools.product(matrix.get("task", [""]), matrix.get("model", [""])):
-            key = f"{dataset}-{task}-{model}"
-            values = {"item.model": model, "item.task": task, "item.dataset": dataset, "dataset": dataset, "key": key}
+        for task, model, method in itertools.product(*(matrix.get(axis, [""]) for axis in ("task", "model", "method"))):
+            key = f"{dataset}-{task}-{model}" + (f"-{method}" if method else "")
+            values = {"item.model": model, "item.task": task, "item.method": method, "item.dataset": dataset,
+                      "dataset": dataset, "key": key}
 
             def fill(text: str, values=values) -> str:
                 return re.sub(r"\$\{([\w.]+)\}", lambda found: values[found[1]], text)
@@ -127,7 +128,8 @@ def test_a_stage_depends_on_what_it_uses_and_no_more(name, command, deps, params
         model = re.search(r"-p task (\w+) -p model (\w+)", command)
         if model:
             sources.append(f"import latent_factors.models.{model[2]}, latent_factors.tasks.{model[1]}")
-            extra = SHARED[model[1].removesuffix("_attributes")] | {"tasks/ctr.py"}
+            if name.startswith(("train", "curve")):
+                extra = SHARED[model[1].removesuffix("_attributes")] | {"tasks/ctr.py"}
             wanted.add(re.search(r"-s protocol (\w+)", command)[1])
         sections = {entry for entry in params if entry in Settings.model_fields}
         assert sections == wanted & set(Settings.model_fields)

@@ -19,9 +19,25 @@ from latent_factors.search.blocks import frequency_blocks, random_blocks
 from latent_factors.search.dims import first_columns, mde_dims, random_dims
 from latent_factors.search.dnis import Bilevel, search, slope
 from latent_factors.search.methods import METHODS, Case
-from latent_factors.search.prune import keep_above, keep_budget, keep_largest
+from latent_factors.search.prune import group_size, keep_above, keep_budget, keep_largest
 from latent_factors.search.retrain import pruned, retrain
-from latent_factors.sections import BPR, DNIS, FM, MF, MLP, NIS, LightGCN, NeuMF, Search
+from latent_factors.search.warm import Warm, warm_start
+from latent_factors.sections import (
+    BPR,
+    DNIS,
+    FM,
+    MDE,
+    MF,
+    MLP,
+    NIS,
+    LightGCN,
+    NeuMF,
+    NothingToSet,
+    RandomDims,
+    Shared,
+    StrongerL2,
+    Variants,
+)
 from latent_factors.tasks import prepare
 
 CPU = torch.device("cpu")
@@ -32,9 +48,9 @@ POINTS = {
     "ctr.fm": FM(dim=4, l2_bias=0.3, **GRADIENT), "topk.bpr": BPR(dim=4, **GRADIENT),
     "topk.lightgcn": LightGCN(dim=4, layers=2, **GRADIENT | {"epochs": 3}),
 }
+BLOCKS = 3
 SEARCH = DNIS(
-    blocks=3, alpha_share=0.1, alpha_rate=0.01, l1=0.01, order="first", normalise=True, freeze=True, epochs=60,
-    patience=60,
+    alpha_rate=0.01, l1=0.01, order="first", normalise=True, freeze=True, keep="best", epochs=60, patience=60,
 )
 
 
@@ -51,17 +67,22 @@ def made(project, settings, name: str, table: pd.DataFrame | None = None):
 def bilevel(task, name: str, double: bool = True, **changes) -> Bilevel:
     """Return the trainer of a search, its α somewhere between 0 and 1."""
     point, settings = POINTS[name], SEARCH.model_copy(update=changes)
-    block = frequency_blocks(task.frequency, settings.blocks)
     torch.manual_seed(0)
-    model = models.build(name.split(".")[1], point, task.inputs, lambda table: SoftSelection(table, block))
-    torch.nn.init.normal_(model.embedding.table.weight, std=0.5)
-    torch.nn.init.uniform_(model.embedding.alpha, 0.3, 0.7)
+    model = models.build(name.split(".")[1], point, task.inputs)
+    torch.nn.init.normal_(model.embedding.weight, std=0.5)
     rest, held = task.carve(0.2, 0)
-    model = model.double() if double else model
-    model.embedding.alpha.requires_grad_(False)
-    start = Adam(name, model, rest, point, 0)
+    start = Adam(name, model.double() if double else model, rest, point, 0)
     start.step(*doubled(next(rest.batches(model, torch.Generator().manual_seed(1), 300)), double))
-    return Bilevel(start, held, settings, 0)
+    trainer = Bilevel(Warm(start, held, [], 0), frequency_blocks(task.frequency, BLOCKS), settings)
+    torch.nn.init.uniform_(trainer.selection.alpha, 0.3, 0.7)
+    trainer.selection.double() if double else trainer.selection
+    trainer.path = [trainer.selection.alpha.detach().clone()]
+    return trainer
+
+
+def warm(name: str, task, point, seed: int = 1) -> Warm:
+    """Train the start of a search."""
+    return warm_start(name, functools.partial(models.build, name.split(".")[1], point), task, point, 0.1, seed)
 
 
 def doubled(batch, double: bool = True):
@@ -107,6 +128,8 @@ def test_what_is_pruned():
     assert keep_largest(size, 0).all()
     assert keep_budget(size, 5).tolist() == [[True, True], [True, True], [True, False]]
     assert keep_above(size, 1).tolist() == [[True, False], [False, True], [True, False]]
+    block = torch.tensor([0, 1, 0])
+    torch.testing.assert_close(group_size(size, block), torch.tensor([[12.5**0.5, 0.625**0.5], [0.5, 2]])[block])
     for rate in (1, -0.1):
         with pytest.raises(UserError, match=r"lies outside \[0, 1\)"):
             keep_largest(size, rate)
@@ -200,8 +223,8 @@ def test_second_order_is_the_derivative_of_the_held_out_loss_through_the_step(pr
 
     for place in [(0, 0), (1, 1), (2, 0)]:
         nudge = torch.zeros_like(alpha)
-        nudge[place] = 1e-5
-        assert moved[place].item() == pytest.approx((after(nudge) - after(-nudge)) / 2e-5, rel=2e-3, abs=1e-7)
+        nudge[place] = 1e-7
+        assert moved[place].item() == pytest.approx((after(nudge) - after(-nudge)) / 2e-7, rel=2e-3, abs=1e-7)
 
 
 @pytest.mark.parametrize("freeze", [True, False])
@@ -233,9 +256,7 @@ def test_planted_ranks_are_found(project, settings):
     ranks, point = [6, 3, 1], POINTS["rating.mf"].model_copy(update={"dim": 12})
     task = made(project, settings, "rating.mf", planted.ratings(400, 400, 50_000, ranks, 0.3, 1.6, 0))
     block = frequency_blocks(task.frequency, 3)
-    found = search(
-        "rating.mf", functools.partial(models.build, "mf", point), task, block, point, SEARCH, 1,
-    )
+    found = search(warm("rating.mf", task, point), block, SEARCH)
     assert found.path.shape == (len(found.history) + 1, 3, 12)
     assert torch.equal(found.path[0], torch.ones(3, 12))
     left = (found.path[-1] > 0.1).sum(1)
@@ -248,7 +269,7 @@ def test_what_is_pruned_predicts_as_found_and_keeps_its_mask_in_retraining(proje
     task, point = made(project, settings, name), POINTS[name].model_copy(update={"epochs": 2})
     build = functools.partial(models.build, name.split(".")[1], point)
     block = frequency_blocks(task.frequency, 3)
-    found = search(name, build, task, block, point, SEARCH.model_copy(update={"epochs": 2}), 1)
+    found = search(warm(name, task, point), block, SEARCH.model_copy(update={"epochs": 2}))
     folded = found.selection.folded()
     whole = pruned(found.model, folded, torch.ones_like(folded, dtype=torch.bool), build, task, found.mean)
     if name != "topk.lightgcn":  # its graph has the rows that trained α now
@@ -263,24 +284,41 @@ def test_what_is_pruned_predicts_as_found_and_keeps_its_mask_in_retraining(proje
 
 def test_a_graph_knows_nothing_of_the_rows_that_train_alpha(project, settings):
     task = made(project, settings, "topk.lightgcn")
-    seen = []
-    build = functools.partial(models.build, "lightgcn", POINTS["topk.lightgcn"])
-
-    def spy(inputs, wrap):
-        model = build(inputs, wrap)
-        seen.append(len(model.graph.neighbours))
-        return model
-
-    search("topk.lightgcn", spy, task, frequency_blocks(task.frequency, 3), POINTS["topk.lightgcn"],
-           SEARCH.model_copy(update={"epochs": 1}), 1)
-    assert seen == [2 * (task.size - round(0.1 * task.size))]
+    point = POINTS["topk.lightgcn"]
+    start = warm("topk.lightgcn", task, point)
+    found = search(start, frequency_blocks(task.frequency, 3), SEARCH.model_copy(update={"epochs": 1}))
+    assert len(found.model.graph.neighbours) == 2 * (task.size - round(0.1 * task.size))
 
 
-def test_dimensions_drawn_at_random_never_rise():
-    drawn = [random_dims(5, 16, np.random.default_rng(seed)) for seed in range(200)]
+def test_a_search_leaves_its_start_as_it_was_and_can_keep_its_last_epoch(project, settings):
+    task, point = made(project, settings, "rating.mf"), POINTS["rating.mf"]
+    start, block = warm("rating.mf", task, point), frequency_blocks(task.frequency, 3)
+    before = copy.deepcopy(start.trainer.model.state_dict())
+    memory = copy.deepcopy(start.trainer.optimiser.state_dict())
+    changes = {"epochs": 8, "alpha_rate": 0.2}
+    best, again, last = (
+        search(start, block, SEARCH.model_copy(update=changes | {"keep": keep})) for keep in ("best", "best", "last")
+    )
+    assert all(torch.equal(value, before[key]) for key, value in start.trainer.model.state_dict().items())
+    for key, state in start.trainer.optimiser.state_dict()["state"].items():
+        assert all(torch.equal(value, memory["state"][key][name]) for name, value in state.items())
+    assert torch.equal(best.path, again.path)
+    assert torch.equal(best.selection.alpha, again.selection.alpha)
+    epoch = int(np.argmin([row["validation"] for row in best.history])) + 1
+    assert torch.equal(best.selection.alpha, best.path[epoch])
+    assert torch.equal(last.selection.alpha, last.path[-1])
+
+
+def test_dimensions_drawn_at_random_never_rise_and_fit_the_budget():
+    sizes = [10, 10, 10, 9, 9]
+    drawn = [random_dims(sizes, 240, 16, np.random.default_rng(seed)) for seed in range(200)]
     assert all(dims == sorted(dims, reverse=True) for dims in drawn)
-    assert {min(dims) for dims in drawn} >= {1, 2}
-    assert max(max(dims) for dims in drawn) == 16
+    used = [np.dot(sizes, dims) for dims in drawn]
+    assert max(used) <= 240
+    assert min(used) > 230
+    assert min(min(dims) for dims in drawn) == 1
+    assert max(max(dims) for dims in drawn) >= 12
+    assert len({tuple(dims) for dims in drawn}) > 50
 
 
 def test_dimensions_by_a_power_law():
@@ -300,21 +338,17 @@ def test_a_mask_of_first_columns():
     assert first_columns(torch.tensor([1]), 2, 4).tolist() == [[True, False, True, False]]
 
 
-CONTROLLER = NIS(blocks=3, alpha_share=0.1, multi=True, cost=0.0, controller_rate=0.1, epochs=6, patience=6)
+CONTROLLER = NIS(costs=[0.1], controller_rate=0.1, epochs=6, patience=6)
 
 
 @pytest.mark.parametrize("multi", [True, False])
 def test_a_controller_weighs_quality_against_room(project, settings, multi):
     """Where room costs more than it can ever be worth it takes the least, and where it is free it does not."""
     task = made(project, settings, "rating.mf", planted.ratings(300, 300, 20_000, [4, 4, 4], 0.3, 1.5, 0))
-    build = functools.partial(models.build, "mf", POINTS["rating.mf"])
-    block = frequency_blocks(task.frequency, 3)
+    start, block = warm("rating.mf", task, POINTS["rating.mf"]), frequency_blocks(task.frequency, 3)
     taken = {}
     for cost in (0.0, 100.0):
-        chosen = nis.search(
-            "rating.mf", build, task, block, POINTS["rating.mf"],
-            CONTROLLER.model_copy(update={"multi": multi, "cost": cost}), 1,
-        )
+        chosen = nis.search(start, block, CONTROLLER, multi, cost)
         assert len(chosen.dims) == 3
         taken[cost] = sum(chosen.dims)
     assert taken[100.0] <= 2
@@ -327,35 +361,75 @@ def test_what_a_controller_can_choose():
     assert single == [[d] * kept + [0] * (3 - kept) for d in (1, 2, 4) for kept in (1, 2, 3)]
 
 
-STUDY = Search(
-    rates=[0.0, 0.8], dims=[1, 4], l2_factors=[3.0], draws=2, mde_power=0.3, costs=[0.1],
-    dnis=SEARCH.model_copy(update={"epochs": 2}), nis=CONTROLLER.model_copy(update={"epochs": 2}),
-)
+SHARED = Shared(dim=4, rates=[0.0, 0.5], blocks=3, alpha_share=0.1)
+SHORT = SEARCH.model_copy(update={"epochs": 2})
+EACH = {  # method: its settings here, and how many models each label has
+    "uniform": (NothingToSet(), {"uniform": 2}),
+    "magnitude": (NothingToSet(), {"magnitude": 2}),
+    "stronger_l2": (StrongerL2(factors=[3.0]), {"stronger_l2": 1}),
+    "random_dims": (RandomDims(draws=2), {"random_dims": 2}),
+    "mde": (MDE(power=0.3), {"mde": 1}),
+    "nis": (CONTROLLER.model_copy(update={"epochs": 2}), {"nis_multi": 1, "nis_single": 1}),
+    "dnis": (SHORT, {"dnis_as_found": 2, "dnis": 2}),
+    "variants": (
+        Variants(
+            switches=["prune by weight", "prune whole dimensions", "random blocks", "second order", "raw gradient",
+                      "other freeze"],
+            blocks=[1], dims=[2, 8], alpha_rates=[0.1], l1s=[0.0], stops=[1],
+        ),
+        dict.fromkeys([
+            "prune by weight", "prune whole dimensions", "random blocks", "second order", "raw gradient",
+            "other freeze", "alpha_rate 0.1", "l1 0", "stop 1", "blocks 1", "dim 2", "dim 8",
+        ], 2),
+    ),
+}
+
+
+def case(task, **changes) -> Case:
+    """Return what a method gets, for MF with the dimensions 2 and 4."""
+    points = [POINTS["rating.mf"].model_copy(update={"dim": dim, "epochs": 2}) for dim in (2, 4)]
+    return Case("rating.mf", task, points, SHARED.model_copy(update=changes), 1, SHORT)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_models_that_keep_what_they_say(project, settings, method):
     task = made(project, settings, "rating.mf")
-    point = POINTS["rating.mf"].model_copy(update={"dim": 4, "epochs": 2})
-    kept = list(METHODS[method](Case("rating.mf", task, point, STUDY, 1)))
-    assert len(kept) == {"random": 2, "stronger_l2": 1, "nis_single": 1, "nis_multi": 1}.get(method, 2)
+    own, expected = EACH[method]
+    kept = list(METHODS[method](case(task), own))
+    labels = [one.label for one in kept]
+    assert {label: labels.count(label) for label in dict.fromkeys(labels)} == expected
+    assert len({(one.label, one.point) for one in kept}) == len(kept)
     for one in kept:
         weight = one.model.embedding.weight
         assert weight.shape == one.mask.shape
         assert not weight[~one.mask].any()
         assert torch.isfinite(task.score(one.model))
-    if method.startswith(("dnis", "magnitude")):
-        sizes = [int(one.mask.sum()) for one in kept]
-        assert sizes == [weight.numel(), weight.numel() - round(0.8 * weight.numel())]
+        if one.point in ("0.5", "0.5, draw 1", "0.5, draw 2"):
+            entries = int(one.mask.sum())
+            half = weight.numel() // 2
+            if method in ("random_dims", "mde"):
+                assert half - task.inputs.number / 2 < entries <= half
+            else:
+                assert entries == half
+
+
+def test_a_search_that_cannot_be(project, settings):
+    task = made(project, settings, "rating.mf")
+    with pytest.raises(UserError, match=r"search\.mf\.shared\.dim is 3, and curve\.mf has only the dimensions 2, 4;"):
+        next(METHODS["magnitude"](case(task, dim=3), NothingToSet()))
+    with pytest.raises(UserError, match=r"search\.blocks is 200, and there are only 112 features"):
+        next(METHODS["dnis"](case(task, blocks=200), SHORT))
+    with pytest.raises(UserError, match=r"leaves 0 of \d+ training rows for α"):
+        next(METHODS["dnis"](case(task, alpha_share=1e-6), SHORT))
 
 
 def test_both_vectors_of_neumf_are_cut_alike(project, settings):
     task = made(project, settings, "rating.mlp")
     point = NeuMF(dim=4, **GRADIENT)
-    mask = Case("rating.neumf", task, point, STUDY, 1).columns([4, 2, 1])
+    both = Case("rating.neumf", task, [point], SHARED, 1)
+    mask = both.columns([4, 2, 1])
     assert mask.shape == (task.inputs.number, 8)
     assert torch.equal(mask[:, :4], mask[:, 4:])
-    settings = STUDY.nis.model_copy(update={"cost": 100.0, "epochs": 4})
-    chosen = nis.search("rating.neumf", functools.partial(models.build, "neumf", point), task,
-                        frequency_blocks(task.frequency, 3), point, settings, 1)
+    assert dict(both.budgets()) == {0.5: 2 * task.inputs.number}
+    chosen = nis.search(both.warm, both.block, CONTROLLER.model_copy(update={"epochs": 4}), True, 100.0)
     assert max(chosen.dims) <= 4

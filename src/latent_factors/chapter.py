@@ -50,18 +50,30 @@ class Chapter:
 
         Raises UserError when claims.yaml does not state it.
         """
+        row = self.ledger(id, task, effect, low, high)
+        claim = load_claims()[id]
+        display(Markdown(
+            f"> **Claim** ({claim.paper}): {claim.claim}\n>\n"
+            f"> {claim.quantity}: **{effect:+.4f}** [{low:+.4f}, {high:+.4f}] {claim.measure(task)}\n>\n"
+            f"> It {row['rule']}. **Verdict: {row['verdict']}.**"
+        ))
+
+    def ledger(
+        self, id: str, task: str, effect: float, low: float, high: float, p: float | None = None,
+        dataset: str | None = None,
+    ) -> dict:
+        """Decide a claim, on another data set than the chapter's where one is named, and return its ledger row.
+
+        Raises UserError when claims.yaml does not state it.
+        """
         claims = load_claims()
         if id not in claims:
             raise UserError(f"claims.yaml states no claim {id}; state it there before measuring it")
-        claim = claims[id]
-        row = measured(claim, self.dataset, task, self.name, *(round(value, 6) for value in (effect, low, high)))
+        numbers = [round(value, 6) for value in (effect, low, high)]
+        row = measured(claims[id], dataset or self.dataset, task, self.name, *numbers, p)
         self._claims.append(row)
         self._write("claims.json", self._claims)
-        display(Markdown(
-            f"> **Claim** ({claim.paper}): {claim.claim}\n>\n"
-            f"> {claim.quantity}: **{effect:+.4f}** [{low:+.4f}, {high:+.4f}] {claim.unit}\n>\n"
-            f"> It {claim.wording}. **Verdict: {row['verdict']}.**"
-        ))
+        return row
 
     def metrics(
         self, task: str, split: str, metric: str, part: str, intervals: dict[str, tuple[float, float, float]],

@@ -16,40 +16,60 @@ from latent_factors.sections import Section
 from latent_factors.settings import parse
 
 Verdict = Literal["holds", "fails", "undecided"]
+SIGNIFICANT = 0.05  # of p-values corrected for the number of claims they were measured with
 
 
 class Claim(Section):
     """A claim as stated: what is measured and what decides.
 
-    `smallest` is the smallest effect that counts, in `unit`; the effect is signed so that more of it supports
-    the claim. A negative `smallest` states that something is no worse than by so much.
+    `smallest` is the smallest effect that counts, in `unit`; both may differ from task to task. The effect is signed so
+    that more of it supports the claim. A negative `smallest` states that something is no worse than by so much.
     """
 
     id: str
     paper: str
     claim: str
     quantity: str
-    unit: str
-    smallest: float
-    rule: Literal["exceeds"]
+    unit: str | dict[str, str]
+    smallest: float | dict[str, float]
+    rule: Literal["exceeds", "exceeds-corrected"]
+
+    def bound(self, task: str) -> float:
+        """Return the smallest effect that counts for a task (its name up to an underscore)."""
+        return self.smallest if isinstance(self.smallest, float) else self.smallest[task.split("_")[0]]
+
+    def measure(self, task: str) -> str:
+        """Return the unit for a task."""
+        return self.unit if isinstance(self.unit, str) else self.unit[task.split("_")[0]]
+
+    def wording(self, task: str) -> str:
+        """Return the decision rule in words."""
+        sure = f" with a corrected p-value of at most {SIGNIFICANT:g}" if self.rule == "exceeds-corrected" else ""
+        bound = f"{self.bound(task):g} {self.measure(task)}"
+        return f"holds if the whole interval is above {bound}{sure}, fails if none of it is{sure}, else undecided"
 
     @property
-    def wording(self) -> str:
-        """The decision rule in words."""
-        bound = f"{self.smallest:g} {self.unit}"
-        return f"holds if the whole interval is above {bound}, fails if none of it is, else undecided"
+    def anywhere(self) -> str:
+        """The decision rule in words for all tasks."""
+        tasks = [] if isinstance(self.smallest, float) else list(self.smallest)
+        return "; ".join(f"{task}: {self.wording(task)}" for task in tasks) if tasks else self.wording("")
 
 
-def decide(claim: Claim, low: float, high: float) -> Verdict:
-    """Return the verdict for an effect with the interval [low, high].
+def decide(claim: Claim, task: str, low: float, high: float, p: float | None = None) -> Verdict:
+    """Return the verdict for an effect with the interval [low, high], and the p-value that its rule may ask for.
 
-    Raises UserError when the interval is no interval.
+    Raises UserError when the interval is no interval, or the p-value is missing.
     """
     if not low <= high:
         raise UserError(f"claim {claim.id}: [{low}, {high}] is no interval; hand in low ≤ high, both finite")
-    if low > claim.smallest:
+    if claim.rule == "exceeds-corrected":
+        if p is None:
+            raise UserError(f"claim {claim.id}: its rule asks for a corrected p-value; hand one in")
+        if p > SIGNIFICANT:
+            return "undecided"
+    if low > claim.bound(task):
         return "holds"
-    return "fails" if high <= claim.smallest else "undecided"
+    return "fails" if high <= claim.bound(task) else "undecided"
 
 
 def load_claims(path: Path | None = None) -> dict[str, Claim]:
@@ -67,12 +87,14 @@ def load_claims(path: Path | None = None) -> dict[str, Claim]:
     return dict(zip(ids, claims, strict=True))
 
 
-def measured(claim: Claim, dataset: str, task: str, chapter: str, effect: float, low: float, high: float) -> dict:
-    """Return the ledger's row of a measurement."""
+def measured(
+    claim: Claim, dataset: str, task: str, chapter: str, effect: float, low: float, high: float, p: float | None = None
+) -> dict:
+    """Return the ledger's row of a measurement; `p` is the corrected p-value, for rules that ask for it."""
     return {
         "id": claim.id, "paper": claim.paper, "claim": claim.claim, "dataset": dataset, "task": task,
-        "effect": effect, "low": low, "high": high, "rule": claim.wording, "verdict": decide(claim, low, high),
-        "chapter": chapter,
+        "effect": effect, "low": low, "high": high, "p": p, "rule": claim.wording(task),
+        "verdict": decide(claim, task, low, high, p), "chapter": chapter,
     }
 
 
@@ -99,7 +121,7 @@ def ledger(rows: list[dict], claims: dict[str, Claim]) -> str:
         "| claim | paper | data | effect [interval] | verdict | chapter |", "|---|---|---|---|---|---|",
     ]
     for row in rows:
-        unit = claims[row["id"]].unit
+        unit = claims[row["id"]].measure(row["task"])
         effect = f"{row['effect']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}] {unit}"
         chapter = f"[{row['chapter'][:2]}](chapters/{row['chapter']}.ipynb)"
         lines.append(
@@ -108,7 +130,7 @@ def ledger(rows: list[dict], claims: dict[str, Claim]) -> str:
         )
     lines += ["", "## What was measured, and what decides", ""]
     for claim in claims.values():
-        lines += [f"- **{claim.id}**: {claim.quantity}. It {claim.wording}."]
+        lines += [f"- **{claim.id}**: {claim.quantity}. It {claim.anywhere}."]
     return "\n".join(lines) + "\n"
 
 

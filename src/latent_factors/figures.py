@@ -32,6 +32,16 @@ MODELS = {  # name in params.yaml: (label, colour, marker)
     "neumf_implicit": ("NeuMF", _COLOURS[4], "D"),
     "lightgcn": ("LightGCN", _COLOURS[9], "h"),
 }
+METHODS = {  # of input search: (colour, marker)
+    "uniform": ("#3b3b3b", "o"),
+    "magnitude": (_COLOURS[1], "v"),
+    "stronger L2": (_COLOURS[8], "P"),
+    "random dimensions": ("#9a9a9a", "x"),
+    "MDE": (_COLOURS[2], "s"),
+    "NIS": (_COLOURS[4], "D"),
+    "DNIS": (_COLOURS[0], "^"),
+    "DNIS, as found": (_COLOURS[9], "h"),
+}
 
 
 def label(model: str) -> str:
@@ -43,6 +53,12 @@ def style(model: str) -> dict:
     """Return the colour, marker and label of a model, as arguments for plot."""
     name, colour, marker = MODELS[model]
     return {"label": name, "color": colour, "marker": marker}
+
+
+def method_style(method: str) -> dict:
+    """Return the colour, marker and label of a method of input search, as arguments for plot."""
+    colour, marker = METHODS[method]
+    return {"label": method, "color": colour, "marker": marker}
 
 
 def compare(axes: Axes, intervals: dict[str, tuple[float, float, float]]) -> None:

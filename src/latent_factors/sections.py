@@ -104,6 +104,14 @@ class Budget(Section):
     final_runs: Count
 
 
+class SearchBudget(Section):
+    """What tuning spends on a model of input search: trials of its curve, over all K, and of each method."""
+
+    dims: Annotated[list[Count], Field(min_length=1)]
+    curve: Count
+    methods: Count
+
+
 class Tune(Section):
     """The budgets of `make tune`: the same for every model of a task."""
 
@@ -111,6 +119,7 @@ class Tune(Section):
     ctr: Budget
     ctr_attributes: Budget
     topk: Budget
+    search: SearchBudget
     seed: Seed
     dims: Annotated[list[Count], Field(min_length=1)]
 
@@ -222,6 +231,7 @@ class AutoInt(Clicked):
     layers: Count
     heads: Count
     head_dim: Count
+    layer_norm: bool
 
 
 class AutoIntPlus(AutoInt):
@@ -311,45 +321,99 @@ class Curve(Section):
     als: Annotated[list[ALS], Field(min_length=2), AfterValidator(_rising)]
     mlp: Annotated[list[MLP], Field(min_length=2), AfterValidator(_rising)]
     neumf: Annotated[list[NeuMF], Field(min_length=2), AfterValidator(_rising)]
+    fm: Annotated[list[FM], Field(min_length=2), AfterValidator(_rising)]
+    bpr: Annotated[list[BPR], Field(min_length=2), AfterValidator(_rising)]
+
+
+class Shared(Section):
+    """What all methods of an input search have: the table at full width, and what is left of it.
+
+    `dim` is K-max, one of the model's curve; `rates` are the shares of the table's entries that go.
+    """
+
+    dim: Count
+    rates: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
+    blocks: Count
+    alpha_share: Share
+
+
+class NothingToSet(Section):
+    """A method that has what all have."""
 
 
 class DNIS(Section):
-    """Differentiable neural input search."""
+    """Differentiable neural input search; `keep` says which epoch's weights and α go on."""
 
-    blocks: Count
-    alpha_share: Share
     alpha_rate: Rate
     l1: Strength
     order: Literal["first", "second"]
     normalise: bool
     freeze: bool
+    keep: Literal["best", "last"]
     epochs: Count
     patience: Count
 
 
 class NIS(Section):
-    """Neural input search by a controller: `multi` gives each block its own dimension."""
+    """Neural input search by a controller, at each price of room."""
 
-    blocks: Count
-    alpha_share: Share
-    multi: bool
-    cost: Strength
+    costs: Annotated[list[Strength], Field(min_length=1)]
     controller_rate: Rate
     epochs: Count
     patience: Count
 
 
-class Search(Section):
-    """What the methods of input search are given, and the operating points that they go through."""
+class MDE(Section):
+    """Mixed dimensions by a power law of frequency."""
 
-    rates: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
-    dims: Annotated[list[Count], Field(min_length=1)]
-    l2_factors: Annotated[list[Rate], Field(min_length=1)]
+    power: Strength
+
+
+class RandomDims(Section):
+    """Random search: so many draws of dimensions a rate."""
+
     draws: Count
-    mde_power: Strength
-    costs: Annotated[list[Strength], Field(min_length=1)]
-    dnis: DNIS
+
+
+class StrongerL2(Section):
+    """The penalty times each of these."""
+
+    factors: Annotated[list[Rate], Field(min_length=1)]
+
+
+class Variants(Section):
+    """What is changed of DNIS, one thing at a time; `stops` are epochs that it ends after, whatever validation says."""
+
+    switches: list[Literal[
+        "prune by weight", "prune whole dimensions", "random blocks", "second order", "raw gradient", "other freeze",
+    ]]
+    blocks: list[Count]
+    dims: list[Count]
+    alpha_rates: list[Rate]
+    l1s: list[Strength]
+    stops: list[Count]
+
+
+class Search(Section):
+    """The methods of input search for one model."""
+
+    shared: Shared
+    uniform: NothingToSet
+    magnitude: NothingToSet
+    stronger_l2: StrongerL2
+    random_dims: RandomDims
+    mde: MDE
     nis: NIS
+    dnis: DNIS
+    variants: Variants
+
+
+class Searches(Section):
+    """Input search: a section a model."""
+
+    mf: Search
+    fm: Search
+    bpr: Search
 
 
 class Settings(Section):
@@ -365,7 +429,30 @@ class Settings(Section):
     rating: Rating
     topk: TopK
     curve: Curve
+    search: Searches
     clicks: Clicks
     ctr: CTR
     ctr_attributes: CTR
     tune: Tune
+
+
+class Study(Section):
+    """Input search for one model on one data set; `protocol` is the section that cuts and judges its task."""
+
+    dataset: str
+    task: Literal["rating", "ctr", "ctr_attributes", "topk"]
+    model: str
+    data: Data
+    protocol: dict
+    points: Annotated[list[dict], Field(min_length=1)]
+    search: Search
+    tune: SearchBudget
+
+
+class Replications(Section):
+    """The whole of replications/params.yaml."""
+
+    seeds: Seeds
+    compute: Compute
+    statistics: Statistics
+    studies: dict[str, Study]

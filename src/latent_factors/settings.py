@@ -16,26 +16,30 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from latent_factors.errors import UserError, tell
 from latent_factors.paths import root
-from latent_factors.sections import CTR, Rating, Section, Settings, TopK
+from latent_factors.sections import CTR, Rating, Replications, Section, Settings, TopK
 
 S = TypeVar("S", bound=Section)
 
 
-@lru_cache(maxsize=1)
-def load_settings(path: Path | None = None) -> Settings:
-    """Read and check params.yaml (by default the project's).
+@lru_cache(maxsize=2)
+def load_settings(path: Path | None = None) -> Any:
+    """Read and check params.yaml (by default the project's): Settings, or Replications for the one with studies.
 
     Raises UserError: one line for each fault, with the key and what is expected there.
     """
     path = path or root() / "params.yaml"
+    values = _read(path)
+    return parse(Replications if isinstance(values, dict) and "studies" in values else Settings, values, path.name)
+
+
+def _read(path: Path) -> Any:
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path.name} is missing from {path.parent}: `git checkout {path.name}`") from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1
         raise UserError(f"{path.name}, line {line}: {error.problem}; correct the YAML there") from None
-    return parse(Settings, values, path.name)
 
 
 def parse(kind: type[S], values: Any, where: str) -> S:
@@ -53,7 +57,7 @@ def section(key: str) -> Any:
     """Return a section of the project's params.yaml as plain values, by dotted key ("rating.mf")."""
     value: Any = load_settings()
     for name in key.split("."):
-        value = getattr(value, name, None)
+        value = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
         if value is None:
             raise UserError(f"params.yaml has no section {key}: name one that it has")
     if isinstance(value, list):

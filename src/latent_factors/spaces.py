@@ -8,7 +8,8 @@ Space = Callable[[optuna.Trial, float], dict[str, float]]
 """From a trial and the mean training frequency of a feature to the settings tried."""
 
 
-def _log(trial: optuna.Trial, name: str, low: float, high: float) -> float:
+def log(trial: optuna.Trial, name: str, low: float, high: float) -> float:
+    """Suggest a number evenly on a logarithmic scale, to three digits."""
     return float(f"{trial.suggest_float(name, low, high, log=True):.3g}")
 
 
@@ -16,16 +17,16 @@ def _ridge(trial: optuna.Trial, frequency: float, low: float, high: float, bias:
     """Suggest the penalty λ n_f^ν by its strength a row at the mean frequency, which matters, and its tilt ν."""
     power = round(trial.suggest_float("l2_power", 0, 1), 2)
     scale = frequency ** (1 - power)
-    strengths = {"l2": _log(trial, "l2", low, high)} | ({"l2_bias": _log(trial, "l2_bias", 1e-4, 0.3)} if bias else {})
+    strengths = {"l2": log(trial, "l2", low, high)} | ({"l2_bias": log(trial, "l2_bias", 1e-4, 0.3)} if bias else {})
     return {"l2_power": power} | {name: float(f"{value * scale:.3g}") for name, value in strengths.items()}
 
 
 def _adam(trial: optuna.Trial, low: float, high: float) -> dict[str, float]:
-    return {"learning_rate": _log(trial, "learning_rate", low, high)}
+    return {"learning_rate": log(trial, "learning_rate", low, high)}
 
 
 def _biases(trial: optuna.Trial, frequency: float) -> dict[str, float]:
-    return {name: _log(trial, name, 0.1, 100) for name in ("user_damping", "item_damping")}
+    return {name: log(trial, name, 0.1, 100) for name in ("user_damping", "item_damping")}
 
 
 def _product(trial: optuna.Trial, frequency: float) -> dict[str, float]:
@@ -44,16 +45,16 @@ def _network(trial: optuna.Trial, frequency: float) -> dict[str, float]:
 def _itemknn(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     return {
         "neighbours": trial.suggest_int("neighbours", 5, 1000, log=True),
-        "shrinkage": _log(trial, "shrinkage", 0.1, 1000),
+        "shrinkage": log(trial, "shrinkage", 0.1, 1000),
     }
 
 
 def _ease(trial: optuna.Trial, frequency: float) -> dict[str, float]:
-    return {"l2": _log(trial, "l2", 1, 1e4)}
+    return {"l2": log(trial, "l2", 1, 1e4)}
 
 
 def _ials(trial: optuna.Trial, frequency: float) -> dict[str, float]:
-    return {"l2": _log(trial, "l2", 0.1, 1000), "alpha": _log(trial, "alpha", 0.1, 100)}
+    return {"l2": log(trial, "l2", 0.1, 1000), "alpha": log(trial, "alpha", 0.1, 100)}
 
 
 def _bpr(trial: optuna.Trial, frequency: float) -> dict[str, float]:

@@ -5,6 +5,8 @@ from statsmodels.stats.multitest import multipletests
 
 from latent_factors.sections import Statistics
 
+AUC_CELLS = 2**22  # rows by replicates at a time: 32 MiB of float64
+
 
 class Bootstrap:
     """A bootstrap over users, and over the seeds within each replicate.
@@ -55,18 +57,16 @@ class Bootstrap:
 
         scores is (S, n), label (n,) of zeros and ones. A redraw counts a row as often as its user was drawn.
         """
-        number, clicked = self._weights.shape[1], label > 0
-        weights = np.vstack([np.ones((1, number), np.float32), self._weights])  # (B + 1, U)
-        winner, loser = (np.eye(number, dtype=np.float32)[self.users[rows]] for rows in (clicked, ~clicked))
-        areas = []
-        for run in scores:
-            positive, negative = run[clicked][:, None], run[~clicked]
-            wins = (positive > negative) + np.float32(0.5) * (positive == negative)
-            between = winner.T @ (wins @ loser)  # (U, U): pairs of rows won by a user's clicks over a user's others
-            pairs = (weights @ winner.sum(0)) * (weights @ loser.sum(0))
-            areas.append(((weights @ between) * weights).sum(1, dtype=np.float64) / pairs)
+        weights = np.vstack([np.ones((1, self._weights.shape[1]), np.float32), self._weights])  # (B + 1, U)
+        rows = max(1, AUC_CELLS // len(label))
+        parts = np.split(weights, range(rows, len(weights), rows))
+        areas = [np.concatenate([_areas(run, label, part[:, self.users]) for part in parts]) for run in scores]
         observed, *redrawn = np.stack(areas, 1)
         return self._over_seeds(observed, np.array(redrawn))
+
+    def over_seeds(self, values: np.ndarray) -> np.ndarray:
+        """Return B + 1 values of the mean of S values, a seed each, with the seeds redrawn; the first is the mean."""
+        return np.append(values.mean(), values[self._seeds].mean(1))
 
     def interval(self, values: np.ndarray) -> tuple[float, float, float]:
         """Return the estimate and the percentile interval of B + 1 values, the first being the estimate."""
@@ -75,12 +75,29 @@ class Bootstrap:
         return float(values[0]), float(low), float(high)
 
 
-def p_value(differences: np.ndarray) -> float:
-    """Return the two-sided bootstrap p-value of "no difference" for B + 1 values, the first the estimate.
+def _areas(scores: np.ndarray, label: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the area (B,) under the ROC curve of scores (n,) under each weighting of the rows (B, n).
 
-    p = 2 min(#{d ≤ 0}, #{d ≥ 0}) / B over the replicates, with one added to count and B, at most 1.
+    One sort serves all: a click wins against the weight of others below it, and against half of those level with it.
     """
-    redrawn = differences[1:][np.isfinite(differences[1:])]
+    _, group = np.unique(scores, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(np.bincount(group))[group[order]]  # past the last row of equal score
+    starts = np.concatenate([[0], np.cumsum(np.bincount(group))])[group[order]]
+    weights, clicked = weights[:, order].astype(np.float64), label[order] > 0
+    others = np.cumsum(weights * ~clicked, 1)
+    below = np.concatenate([np.zeros((len(weights), 1)), others], 1)
+    wins = (below[:, starts[clicked]] + below[:, ends[clicked]]) / 2
+    own = weights[:, clicked]
+    return (own * wins).sum(1) / (own.sum(1) * others[:, -1])
+
+
+def p_value(differences: np.ndarray, bound: float = 0.0) -> float:
+    """Return the two-sided bootstrap p-value of "the difference is `bound`" for B + 1 values, the first the estimate.
+
+    p = 2 min(#{d ≤ bound}, #{d ≥ bound}) / B over the replicates, with one added to count and B, at most 1.
+    """
+    redrawn = differences[1:][np.isfinite(differences[1:])] - bound
     fewer = min((redrawn <= 0).sum(), (redrawn >= 0).sum())
     return float(min(1.0, 2 * (fewer + 1) / (len(redrawn) + 1)))
 

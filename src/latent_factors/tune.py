@@ -10,8 +10,10 @@ stands in reports/tuning/<task>.csv; those of the data set that stand there alre
 them, and to tune a changed model anew its rows are deleted first.
 """
 
+import contextlib
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -37,39 +39,42 @@ def tune(task: str, model: str, settings: Settings, problem: Task, recorded: int
     if recorded >= getattr(settings.tune, task).trials:
         return []
     base = getattr(getattr(settings, task), model).model_dump()
+    budget = getattr(settings.tune, task)
     curve = task == "rating" and hasattr(settings.curve, model)
     dims = settings.tune.dims if curve else [None]
+    done, share = recorded // len(dims), (budget.trials - recorded) // len(dims)
+    runs = derive_seeds(Seeds(root=settings.tune.seed, count=budget.runs), f"tune/{task}.{model}")
     rows, start = [], None
     for dim in dims:
         fixed = base | ({"dim": dim} if curve else {})
-        trials, start = _study(task, model, fixed, start, len(dims), settings, problem, recorded)
+        sampler = optuna.samplers.TPESampler(seed=settings.tune.seed + recorded)
+        trials, start = try_settings(task, model, fixed, problem, runs, share, sampler, start)
         about = {"dataset": settings.dataset, "model": model} | ({"dim": dim} if curve else {})
-        rows += [about | row for row in trials]
+        rows += [about | row | {"trial": done + row["trial"]} for row in trials]
     return rows
 
 
-def _study(
-    task: str, model: str, base: dict, start: dict | None, shares: int, settings: Settings, problem: Task, recorded: int
+def try_settings(
+    task: str, model: str, base: dict, problem: Task, runs: list[int], trials: int,
+    sampler: optuna.samplers.BaseSampler, start: dict | None = None,
 ) -> tuple[list[dict], dict]:
-    """Search, beginning with the suggestions `start`; return a row a trial and the best suggestions."""
-    name, budget = f"{task}.{model}", getattr(settings.tune, task)
-    runs = derive_seeds(Seeds(root=settings.tune.seed, count=budget.runs), f"tune/{name}")
+    """Search a model's settings around `base`, beginning with the suggestions `start`.
+
+    Returns a row a trial, with the mean validation score of the runs, and the best suggestions.
+    """
     seen = problem.frequency[problem.frequency > 0].mean().item()
     rows: list[dict] = []
 
     def objective(trial: optuna.Trial) -> float:
         tried = SPACES[task][model](trial, seen)
         score = _score(task, model, base | tried, problem, runs)
-        rows.append({"trial": recorded // shares + trial.number, **tried, f"validation_{problem.metric}": score})
+        rows.append({"trial": trial.number, **tried, f"validation_{problem.metric}": score})
         return score
 
-    study = optuna.create_study(
-        direction="maximize" if problem.larger_is_better else "minimize",
-        sampler=optuna.samplers.TPESampler(seed=settings.tune.seed + recorded),
-    )
+    study = optuna.create_study(direction="maximize" if problem.larger_is_better else "minimize", sampler=sampler)
     if start is not None:
         study.enqueue_trial(start)
-    study.optimize(objective, n_trials=(budget.trials - recorded) // shares)
+    study.optimize(objective, n_trials=trials)
     return rows, study.best_params
 
 
@@ -102,18 +107,26 @@ def rank(trials: pd.DataFrame, problem: Task) -> pd.DataFrame:
 
 
 def write_winners(path: Path, task: str, model: str, ranked: pd.DataFrame) -> None:
-    """Put a model's best settings, `ranked` best first, into params.yaml, comments kept, the trial count beside."""
+    """Put a model's best settings, `ranked` best first, into params.yaml, the trial count beside."""
+    with edited(path) as values:
+        section = values[task][model]
+        tuned = [key for key in section if key in ranked and ranked[key].notna().all()]
+        if task == "rating" and model in values["curve"]:
+            best = ranked.groupby("dim").head(1).sort_values("dim")
+            rows = [{**section, **_plain(section, row, tuned)} for row in best.to_dict("records")]
+            values["curve"][model] = CommentedSeq([flow(row) for row in rows])
+        section.update(_plain(section, ranked.iloc[0].to_dict(), tuned))
+        values[task].yaml_add_eol_comment(f"tuned in {len(ranked)} trials", model)
+
+
+@contextlib.contextmanager
+def edited(path: Path) -> Iterator[CommentedMap]:
+    """Give a YAML file's values to change, and write it back whole, comments kept."""
     yaml = YAML()
     yaml.width = 200
     yaml.indent(mapping=2, sequence=4, offset=2)
     values = yaml.load(path.read_text(encoding="utf-8"))
-    section = values[task][model]
-    tuned = [key for key in section if key in ranked and ranked[key].notna().all()]
-    if task == "rating" and model in values["curve"]:
-        best = ranked.groupby("dim").head(1).sort_values("dim")
-        values["curve"][model] = CommentedSeq([_flow(section, row, tuned) for row in best.to_dict("records")])
-    section.update(_plain(section, ranked.iloc[0].to_dict(), tuned))
-    values[task].yaml_add_eol_comment(f"tuned in {len(ranked)} trials", model)
+    yield values
     text = io.StringIO()
     yaml.dump(values, text)
     part = path.with_suffix(".part")
@@ -121,8 +134,9 @@ def write_winners(path: Path, task: str, model: str, ranked: pd.DataFrame) -> No
     part.replace(path)
 
 
-def _flow(section: CommentedMap, row: dict, tuned: list[str]) -> CommentedMap:
-    entry = CommentedMap({**section, **_plain(section, row, tuned)})
+def flow(values: dict) -> CommentedMap:
+    """Return values that stand on one line of a YAML file."""
+    entry = CommentedMap(values)
     entry.fa.set_flow_style()
     return entry
 

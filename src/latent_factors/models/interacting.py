@@ -5,18 +5,19 @@ from torch.nn import functional as F
 
 
 class Interacting(nn.Module):
-    """From F vectors of width K to F vectors of width H D (AutoInt, equations 5 to 8), then layer normalisation.
+    """From F vectors of width K to F vectors of width H D (AutoInt, equations 5 to 8).
 
     α_m,k^(h) = softmax_k ⟨W_Q^(h) e_m, W_K^(h) e_k⟩, ẽ_m^(h) = Σ_k α_m,k^(h) W_V^(h) e_k,
     e_m^Res = ReLU(ẽ_m^(1) ‖ … ‖ ẽ_m^(H) + W_Res e_m); without `residual` the last summand is left out.
+    With `layer_norm` follows layer normalisation, as in the authors' code.
     """
 
-    def __init__(self, width: int, heads: int, head_dim: int, residual: bool):
+    def __init__(self, width: int, heads: int, head_dim: int, residual: bool, layer_norm: bool):
         super().__init__()
         self.heads, out = heads, heads * head_dim
         self.query, self.key, self.value = (nn.Linear(width, out, bias=False) for _ in range(3))
         self.rest = nn.Linear(width, out, bias=False) if residual else None  # W_Res
-        self.norm = nn.LayerNorm(out)
+        self.norm = nn.LayerNorm(out) if layer_norm else nn.Identity()
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return new vectors (B, F, H D) for vectors (B, F, K)."""

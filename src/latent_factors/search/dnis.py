@@ -4,16 +4,15 @@
 on training rows; a batch of each takes its turn.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from latent_factors.embedding import SoftSelection, add_gradients
-from latent_factors.fit import Adam, Task, derive, endless, train
-from latent_factors.search.warm import warm_start
-from latent_factors.sections import DNIS, Section
+from latent_factors.fit import Adam, derive, endless, train
+from latent_factors.search.warm import Warm
+from latent_factors.sections import DNIS
 
 SMALL = 1e-8  # keeps a block without gradient from a division by zero
 
@@ -23,11 +22,10 @@ class Found:
     """What a search leaves.
 
     Attributes:
-        model: with the weights and α of its best validation epoch.
+        model: with the weights and α of its best validation epoch, or of its last.
         selection: its embedding.
         mean: the mean target that it knows.
         path: (E + 1, L, K), α before the search and after each epoch.
-        warm: a row an epoch before the search.
         history: a row an epoch of the search.
     """
 
@@ -35,47 +33,46 @@ class Found:
     selection: SoftSelection
     mean: float
     path: Tensor
-    warm: list[dict]
     history: list[dict]
 
 
-def search(
-    name: str, build: Callable[..., nn.Module], task: Task, block: Tensor, point: Section, settings: DNIS, seed: int
-) -> Found:
-    """Train a model with α = 1 to the end of its patience, then let α and the weights move in turn.
+def search(warm: Warm, block: Tensor, settings: DNIS) -> Found:
+    """Let α, at first 1, and the weights of a copy of a trained model move in turn.
 
-    `build(inputs, wrap)` makes an untrained model around `wrap` of its table. A share of the training rows trains α and
-    nothing else; the validation part picks the epoch.
+    The rows that were kept from the model train α and do nothing else; the validation part picks the epoch.
     """
-    start, held, warm = warm_start(name, build, task, block, point, settings.alpha_share, seed)
-    bilevel = Bilevel(start, held, settings, seed)
-    _, history = train(f"{name}  search", bilevel, start.task, settings.epochs, settings.patience)
-    model, mean = start.model, start.task.inputs.mean
-    return Found(model, model.embedding, mean, torch.stack(bilevel.path), warm, history)
+    bilevel = Bilevel(warm, block, settings)
+    task = bilevel.task
+    _, history = train(f"{bilevel.name}  search", bilevel, task, settings.epochs, settings.patience)
+    if settings.keep == "last":
+        bilevel.model.load_state_dict(bilevel.last)
+    return Found(bilevel.model, bilevel.selection, task.inputs.mean, torch.stack(bilevel.path), history)
 
 
 class Bilevel(Adam):
     """A step of the weights on training rows, then one of α on held-out rows."""
 
-    def __init__(self, start: Adam, held: Task, settings: DNIS, seed: int):
-        """Go on from where `start` is; its Adam keeps its memory, so the first step is no larger than the last."""
-        super().__init__(start.name, start.model, start.task, start.settings, derive(f"{seed}/search"))
-        self.selection, self.held, self.search = self.model.embedding, held, settings
+    def __init__(self, warm: Warm, block: Tensor, settings: DNIS):
+        """Go on from where `warm` is; its Adam keeps its memory, so the first step is no larger than the last."""
+        start, seed = warm.trainer, warm.seed
+        model, memory = warm.copy(block)
+        super().__init__(start.name, model, start.task, start.settings, derive(f"{seed}/search"))
+        self.selection, self.held, self.search = model.embedding, warm.held, settings
         self.path = [self.selection.alpha.detach().clone()]
-        self.held_batches = endless(held, self.model, derive(f"{seed}/held"), self.settings.batch_size)
+        self.held_batches = endless(warm.held, model, derive(f"{seed}/held"), self.settings.batch_size)
         tables = {id(table) for table, _ in self.penalties}
         self.weights = [
-            parameter for parameter in self.model.parameters()
+            parameter for parameter in model.parameters()
             if parameter is not self.selection.alpha and (id(parameter) in tables or not settings.freeze)
         ]
         self.optimiser = torch.optim.Adam(self.weights, lr=self.settings.learning_rate, fused=True)
-        self.optimiser.state.update({weight: start.optimiser.state[weight] for weight in self.weights})
-        self.selection.alpha.requires_grad_(True)
+        self.optimiser.state.update({weight: memory[weight] for weight in self.weights})
 
     def epoch(self, epoch: int) -> float:
         """Pass once over the training rows, α moving at every step; return the mean training loss."""
         loss = super().epoch(epoch)
         self.path.append(self.selection.alpha.detach().clone())
+        self.last = {key: value.clone() for key, value in self.model.state_dict().items()}
         return loss
 
     def step(self, *batch: Tensor) -> Tensor:
@@ -86,33 +83,45 @@ class Bilevel(Adam):
         for weight, pull in zip(self.weights, pulls, strict=True):
             weight.grad = pull.detach().clone() if second else pull  # the penalty is added to a copy: `pulls` go on
         add_gradients(self.penalties)
+        before = [weight.detach().clone() for weight in self.weights] if second else []
         self.optimiser.step()
-        self._move(pulls if second else None)
+        self._move(pulls if second else None, before)
         return loss
 
-    def _move(self, pulls: tuple[Tensor, ...] | None) -> None:
-        """Move α against its gradient and back into [0, 1]; second order needs the weights' gradients, `pulls`."""
+    def _move(self, pulls: tuple[Tensor, ...] | None, before: list[Tensor]) -> None:
+        """Move α against its gradient and back into [0, 1].
+
+        Second order needs the weights' gradients, `pulls`, and the weights `before` the step.
+        """
         alpha = self.selection.alpha
         loss = self.held.loss(self.model, *next(self.held_batches))
         if pulls is None:
             (gradient,) = torch.autograd.grad(loss, alpha)
         else:
             gradient, *outer = torch.autograd.grad(loss, [alpha, *self.weights])
-            gradient = gradient - self._through_the_step(pulls, outer)
+            gradient = gradient - self._through_the_step(pulls, outer, before)
         gradient = gradient + self.search.l1
         if self.search.normalise:
             gradient = gradient / (gradient.abs().mean(1, keepdim=True) + SMALL)
         with torch.no_grad():
             alpha.sub_(self.search.alpha_rate * gradient).clamp_(0, 1)
 
-    def _through_the_step(self, pulls: tuple[Tensor, ...], outer: list[Tensor]) -> Tensor:
+    def _through_the_step(
+        self, pulls: tuple[Tensor, ...], outer: list[Tensor], before: list[Tensor]
+    ) -> Tensor:
         """Return (∂g/∂α)ᵀ (∂Δ/∂g)ᵀ ∂L/∂w (L, K): how α moves the held-out loss L by the step w − Δ(g(α)) just made.
 
         Adam's step Δ works on each weight for itself, so ∂Δ/∂g is a vector, and the rest one product of a Hessian with
-        a vector, exact.
+        a vector, exact. The Hessian is that at the weights before the step: they come back while it is formed, by way
+        of `data`, as autograd refuses weights that it sees change.
         """
         vectors = [slope(self.optimiser, weight) * pull for weight, pull in zip(self.weights, outer, strict=True)]
+        after = [weight.detach().clone() for weight in self.weights]
+        for weight, values in zip(self.weights, before, strict=True):
+            weight.data.copy_(values)
         (change,) = torch.autograd.grad(pulls, self.selection.alpha, vectors)
+        for weight, values in zip(self.weights, after, strict=True):
+            weight.data.copy_(values)
         return change
 
 

@@ -5,16 +5,15 @@ into blocks of features by frequency. Single-size gives the first blocks one dim
 multi-size gives each block its own.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from latent_factors.fit import Adam, Task, derive, endless, train
+from latent_factors.fit import Adam, derive, endless, train
 from latent_factors.search.dims import first_columns
-from latent_factors.search.warm import warm_start
-from latent_factors.sections import NIS, Section
+from latent_factors.search.warm import Warm
+from latent_factors.sections import NIS
 
 MEMORY = 0.95  # of the mean reward that a trial's is held against
 
@@ -25,28 +24,23 @@ class Chosen:
 
     Attributes:
         dims: (L,) the most likely dimension of each block.
-        warm: a row an epoch before the search.
         history: a row an epoch of the search.
     """
 
     dims: list[int]
-    warm: list[dict]
     history: list[dict]
 
 
-def search(
-    name: str, build: Callable[..., nn.Module], task: Task, block: Tensor, point: Section, settings: NIS, seed: int
-) -> Chosen:
-    """Train a model at full width to the end of its patience, then let the controller and the weights learn in turn.
+def search(warm: Warm, block: Tensor, settings: NIS, multi: bool, cost: float) -> Chosen:
+    """Let a controller and the weights of a copy of a trained model learn in turn.
 
-    `build(inputs, wrap)` makes an untrained model around `wrap` of its table. A share of the training rows rewards the
-    controller and does nothing else; the validation part picks the epoch.
+    The rows that were kept from the model reward the controller and do nothing else; the validation part picks the
+    epoch. `multi` gives each block its own dimension; `cost` is what the whole table would cost in units of the loss.
     """
-    start, held, warm = warm_start(name, build, task, block, point, settings.alpha_share, seed)
-    controller = Controller(start, held, settings, seed)
-    _, history = train(f"{name}  NIS", controller, start.task, settings.epochs, settings.patience)
-    alpha = start.model.embedding.alpha.detach()  # of the best epoch
-    return Chosen((alpha[:, : point.dim] > 0).sum(1).tolist(), warm, history)
+    controller = Controller(warm, block, settings, multi, cost)
+    _, history = train(f"{controller.name}  NIS", controller, controller.task, settings.epochs, settings.patience)
+    alpha = controller.selection.alpha  # of the best epoch
+    return Chosen((alpha[:, : controller.settings.dim] > 0).sum(1).tolist(), history)
 
 
 class Controller(Adam):
@@ -56,19 +50,22 @@ class Controller(Adam):
     chances follow its policy gradient (Williams 1992), held against the mean reward so far.
     """
 
-    def __init__(self, start: Adam, held: Task, settings: NIS, seed: int):
-        super().__init__(start.name, start.model, start.task, start.settings, derive(f"{seed}/search"))
-        self.optimiser = start.optimiser
-        self.selection, self.held, self.search = self.model.embedding, held, settings
+    def __init__(self, warm: Warm, block: Tensor, settings: NIS, multi: bool, cost: float):
+        start, seed = warm.trainer, warm.seed
+        model, memory = warm.copy(block)
+        model.embedding.alpha.requires_grad_(False)
+        super().__init__(start.name, model, start.task, start.settings, derive(f"{seed}/search"))
+        self.optimiser.state.update(memory)
+        self.selection, self.held, self.multi, self.cost = model.embedding, warm.held, multi, cost
         selection, dim = self.selection, self.settings.dim
         blocks = len(selection.alpha)
-        self.options = _options(blocks, dim, settings.multi).to(selection.alpha.device)
-        choices = blocks if settings.multi else 1
+        self.options = _options(blocks, dim, multi).to(selection.alpha.device)
+        choices = blocks if multi else 1
         self.logits = torch.zeros(choices, len(self.options), device=selection.alpha.device, requires_grad=True)
         self.policy = torch.optim.Adam([self.logits], lr=settings.controller_rate)
         self.shares = torch.bincount(selection.block, minlength=blocks) / len(selection.block)
         self.draws = torch.Generator(selection.alpha.device).manual_seed(derive(f"{seed}/draws"))
-        self.held_batches = endless(held, self.model, derive(f"{seed}/held"), self.settings.batch_size)
+        self.held_batches = endless(warm.held, model, derive(f"{seed}/held"), self.settings.batch_size)
         self.expected: float | None = None
 
     def epoch(self, epoch: int) -> float:
@@ -84,7 +81,7 @@ class Controller(Adam):
         share = self._gate(drawn[:, 0])
         loss = super().step(*batch)
         with torch.no_grad():
-            reward = -self.held.loss(self.model, *next(self.held_batches)).item() - self.search.cost * share
+            reward = -self.held.loss(self.model, *next(self.held_batches)).item() - self.cost * share
         self.expected = reward if self.expected is None else MEMORY * self.expected + (1 - MEMORY) * reward
         self.policy.zero_grad()
         ((self.expected - reward) * chances.gather(1, drawn).sum()).backward()
@@ -93,7 +90,7 @@ class Controller(Adam):
 
     def _gate(self, chosen: Tensor) -> float:
         """Let each block have its first dimensions only; return the share of the table that is left."""
-        dims = self.options[chosen, 0] if self.search.multi else self.options[chosen[0]]
+        dims = self.options[chosen, 0] if self.multi else self.options[chosen[0]]
         alpha, dim = self.selection.alpha, self.settings.dim
         alpha.copy_(first_columns(dims, dim, alpha.shape[1]))
         return ((self.shares * dims).sum() / dim).item()

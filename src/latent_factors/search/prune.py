@@ -34,3 +34,13 @@ def keep_budget(size: Tensor, budget: int) -> Tensor:
 def keep_above(size: Tensor, threshold: float) -> Tensor:
     """Return which entries stay (N, K), bool: those whose |size| exceeds a threshold."""
     return size.abs() > threshold
+
+
+def group_size(table: Tensor, block: Tensor) -> Tensor:
+    """Return for each entry of a table (N, K) the root mean square of its column within its block (N,): (N, K).
+
+    Pruned by it, a block keeps or loses a dimension as a whole.
+    """
+    rows = torch.bincount(block)[:, None]
+    sums = table.new_zeros(len(rows), table.shape[1]).index_add(0, block, table.square())
+    return (sums / rows).sqrt()[block]

@@ -1,6 +1,8 @@
 """What searches begin with: a model trained at full width, and rows that it has not seen."""
 
+import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -10,19 +12,43 @@ from latent_factors.fit import Adam, Task, derive, train
 from latent_factors.sections import Section
 
 
-def warm_start(
-    name: str, build: Callable[..., nn.Module], task: Task, block: Tensor, point: Section, share: float, seed: int
-) -> tuple[Adam, Task, list[dict]]:
-    """Train a model around a soft selection, α = 1, to the end of its patience, on all but a share of the rows.
+@dataclass(frozen=True)
+class Warm:
+    """A trained model from which any number of searches can begin.
 
-    `build(inputs, wrap)` makes the untrained model around `wrap` of its table. Returns its trainer, the task of the
-    rows kept from it, and a row an epoch.
+    Attributes:
+        trainer: of the model, at its best validation epoch.
+        held: the task of the rows kept from it.
+        history: a row an epoch.
+        seed: of the run.
+    """
+
+    trainer: Adam
+    held: Task
+    history: list[dict]
+    seed: int
+
+    def copy(self, block: Tensor) -> tuple[nn.Module, dict[nn.Parameter, dict]]:
+        """Return a copy of the model, its table behind a soft selection, and Adam's memory of each weight."""
+        model = copy.deepcopy(self.trainer.model)
+        memory = self.trainer.optimiser.state
+        pairs = zip(model.parameters(), self.trainer.model.parameters(), strict=True)
+        remembered = {weight: {key: part.clone() for key, part in memory[old].items()} for weight, old in pairs}
+        model.embedding = SoftSelection(model.embedding, block).to(block.device)
+        return model, remembered
+
+
+def warm_start(
+    name: str, build: Callable[..., nn.Module], task: Task, point: Section, share: float, seed: int
+) -> Warm:
+    """Train a model at full width to the end of its patience, on all but a share of the rows.
+
+    `build(inputs)` makes the untrained model.
     """
     rest, held = task.carve(share, derive(f"{seed}/carve"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build(rest.inputs, lambda table: SoftSelection(table, block)).to(task.frequency.device)
-    model.embedding.alpha.requires_grad_(False)
-    start = Adam(name, model, rest, point, seed)
-    _, rows = train(f"{name}  warm start", start, rest, point.epochs, point.patience)
-    return start, held, rows
+        model = build(rest.inputs).to(task.frequency.device)
+    trainer = Adam(name, model, rest, point, seed)
+    _, history = train(f"{name}  warm start", trainer, rest, point.epochs, point.patience)
+    return Warm(trainer, held, history, seed)
