@@ -17,7 +17,7 @@ def check(written: dict) -> None:
     assert list(written) == ["threads", "device", "machine", "versions", "results"]
     for row in written["results"]:
         assert {key: type(value) for key, value in row.items()} == ROW
-        assert row["unit"] in ("s", "ratio", "GiB", "AUC")
+        assert row["unit"] in ("s", "h", "ratio", "GiB", "AUC")
 
 
 def test_the_benchmark_file_has_its_schema(project, settings):

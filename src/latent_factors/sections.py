@@ -355,12 +355,11 @@ class DNIS(Section):
 
 
 class NIS(Section):
-    """Neural input search by a controller, at each price of room."""
+    """Neural input search by a controller; `cost` is the price of a table twice as large as the target."""
 
-    costs: Annotated[list[Strength], Field(min_length=1)]
+    cost: Strength
     controller_rate: Rate
     epochs: Count
-    patience: Count
 
 
 class MDE(Section):
@@ -449,10 +448,27 @@ class Study(Section):
     tune: SearchBudget
 
 
+class Planted(Section):
+    """Recovery of planted ranks: `ranks` of the frequency blocks, `fall` of the frequency from block to block."""
+
+    users: Count
+    items: Count
+    rows: Annotated[list[Count], Field(min_length=1)]
+    ranks: Annotated[list[Count], Field(min_length=2)]
+    noise: Rate
+    scale: Rate
+    fall: Rate
+    mf: MF
+    fm: FM
+    dnis: DNIS
+
+
 class Replications(Section):
     """The whole of replications/params.yaml."""
 
     seeds: Seeds
     compute: Compute
     statistics: Statistics
+    planted: Planted
+    boundary: Annotated[list[Strength], Field(min_length=2)]
     studies: dict[str, Study]

@@ -42,11 +42,9 @@ class SparseTable(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vectors (..., K) of ids (...)."""
         flat = ids.reshape(-1)
-        starts, counts = self.starts[flat].long(), self.counts[flat].long()
-        row = torch.arange(len(flat), device=flat.device).repeat_interleave(counts)
-        place = torch.arange(len(row), device=flat.device) + (starts - counts.cumsum(0) + counts)[row]
-        vectors = self.values.new_zeros(len(flat) * self.dim)
-        vectors[row * self.dim + self.columns[place]] = self.values[place]
+        row, place = ragged(self.starts.index_select(0, flat), self.counts.index_select(0, flat).long())
+        cells = row * self.dim + self.columns.index_select(0, place)
+        vectors = self.values.new_zeros(len(flat) * self.dim).scatter_(0, cells, self.values.index_select(0, place))
         return vectors.view(*ids.shape, self.dim)
 
 
@@ -68,7 +66,7 @@ class BlockTable(nn.Module):
         for number in range(len(blocks)):
             own = (block == number).nonzero()[:, 0]
             place[own] = torch.arange(len(own))
-        self.register_buffer("place", place.to(smallest(len(block))), persistent=False)
+        self.register_buffer("place", place.int(), persistent=False)
 
     @classmethod
     def of(cls, table: Tensor, block: Tensor) -> "BlockTable":
@@ -88,14 +86,20 @@ class BlockTable(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vectors (..., K) of ids (...)."""
-        flat = ids.reshape(-1)
-        block, place = self.block[flat], self.place[flat].long()
-        vectors = self.rows_0.new_zeros(len(flat), self.dim)
+        vectors = self.rows_0.new_zeros(ids.numel(), self.dim)
+        block, place = self.block.index_select(0, ids.reshape(-1)), self.place.index_select(0, ids.reshape(-1))
         for number in range(self.number):
             rows, columns = getattr(self, f"rows_{number}"), getattr(self, f"columns_{number}").long()
             own = (block == number).nonzero()[:, 0]
-            vectors[own[:, None], columns] = rows[place[own]]
+            vectors[own[:, None], columns] = rows.index_select(0, place.index_select(0, own))
         return vectors.view(*ids.shape, self.dim)
+
+
+def ragged(starts: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return for lists that lie end to end, B of them with a start and a length each: row (m,) below B, place (m,)."""
+    ends = counts.cumsum(0)
+    row = torch.repeat_interleave(counts, output_size=int(ends[-1]) if len(ends) else 0)
+    return row, torch.arange(len(row), device=row.device) + (starts - ends + counts).index_select(0, row)
 
 
 def parameters(table: nn.Module) -> int:

@@ -27,7 +27,7 @@ from latent_factors.sections import Compute, Data, Search, Section, Settings, Sh
 from latent_factors.settings import TASKS, points, typed_protocol
 from latent_factors.tasks import prepare
 
-MODELS = {"mf": "rating", "fm": "ctr", "bpr": "topk"}  # the models of `search` in params.yaml, and their tasks
+MODELS = {"mf": "rating", "fm": "ctr", "bpr": "topk"}
 
 
 @dataclass(frozen=True)

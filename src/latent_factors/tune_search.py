@@ -1,12 +1,12 @@
 """Tune uniform dimensions and the methods of input search on the validation part, one budget for all.
 
-    python -m latent_factors.tune_search [NAME ...]
+    python -m latent_factors.tune_search [NAME[/PART] ...]
 
-NAME is a model of `search` in params.yaml, or a study of replications/params.yaml; by default all models of `search`.
-First the model is tuned at each K, beginning with the best settings of the K before (MF on the default data set is
-tuned by `latent_factors.tune`). Then each method: a setting is judged by the mean, over the budgets that the rates
-leave, of the best validation score of its models within each. Winners go into the file that the name stands in, every
-trial into reports/tuning/search.csv.
+NAME is a model of `search` in params.yaml, by default each, or a study of replications/params.yaml; PART is `curve` or
+a method, by default all. First the model is tuned at each K, beginning with the best settings of the K before (MF on
+the default data set is tuned by `latent_factors.tune`). Then each method: a setting is judged by the mean, over the
+budgets that the rates leave, of the best validation score of its models within each. Winners go into the file that the
+name stands in, every trial into reports/tuning/search.csv.
 """
 
 import contextlib
@@ -42,10 +42,8 @@ def _mde(trial: optuna.Trial, _: Section) -> dict:
     return {"power": round(trial.suggest_float("power", 0, 1), 3)}
 
 
-def _nis(trial: optuna.Trial, section: Section) -> dict:
-    cost = log(trial, "cost", 1e-3, 0.1)
-    costs = [float(f"{cost * 4**step:.3g}") for step in range(len(section.costs))]
-    return {"controller_rate": log(trial, "controller_rate", 0.01, 0.5), "costs": costs}
+def _nis(trial: optuna.Trial, _: Section) -> dict:
+    return {"controller_rate": log(trial, "controller_rate", 0.01, 0.5), "cost": log(trial, "cost", 0.1, 10)}
 
 
 SPACES: dict[str, tuple[str, Callable[[optuna.Trial, Section], dict]]] = {  # what is judged, and what is tried
@@ -151,9 +149,7 @@ def write(target: Target, keys: list[str], value: CommentedMap | CommentedSeq | 
     with edited(target.file) as values:
         place = functools.reduce(lambda part, key: part[key], keys[:-1], values)
         if isinstance(value, dict):
-            place[keys[-1]].update({
-                key: CommentedSeq(own) if isinstance(own, list) else own for key, own in value.items()
-            })
+            place[keys[-1]].update(value)
         else:
             place[keys[-1]] = value
 
@@ -162,14 +158,17 @@ def main(names: list[str]) -> None:
     """Tune the names, one after the other, writing after each step."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     seed, record = load_settings().tune.seed, root() / "reports" / "tuning" / "search.csv"
-    for name in names or MODELS:
+    for words in names or MODELS:
+        name, _, part = words.partition("/")
         own = target(name)
-        if name != "mf":
+        if part not in ("", "curve", *SPACES):
+            raise UserError(f"{part} of {name} cannot be tuned: choose curve, {', '.join(SPACES)}")
+        if part in ("", "curve") and own.points_at != ["curve", "mf"]:
             best, rows = tune_curve(own, seed)
             write(own, own.points_at, CommentedSeq([flow(point) for point in best]))
             _append(record, own, name, rows)
             own = replace(own, plan=replace(own.plan, points=points(own.plan.task, own.plan.model, best)))
-        for method in SPACES:
+        for method in SPACES if not part else [part] if part in SPACES else []:
             best, rows = tune_method(own, method, seed)
             write(own, [*own.search_at, method], best)
             _append(record, own, name, rows)

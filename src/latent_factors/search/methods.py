@@ -173,11 +173,11 @@ def mde(case: Case, settings: MDE) -> Iterator[Kept]:
 
 
 def by_controller(case: Case, settings: NIS) -> Iterator[Kept]:
-    """NIS, single-size and multi-size: the dimensions chosen at each price of room, trained from scratch."""
-    for multi in (True, False):
-        for cost in settings.costs:
-            mask = case.columns(nis.search(case.warm, case.block, settings, multi, cost).dims)
-            yield Kept("nis_multi" if multi else "nis_single", f"{cost:g}", case.masked(mask), mask)
+    """NIS, single-size and multi-size: the dimensions chosen with each rate as the target, trained from scratch."""
+    for label, multi in (("nis_multi", True), ("nis_single", False)):
+        for rate, _ in case.budgets():
+            mask = case.columns(nis.search(case.warm, case.block, settings, multi, 1 - rate).dims)
+            yield Kept(label, f"{rate:g}", case.masked(mask), mask)
 
 
 def searched(case: Case, settings: DNIS) -> Iterator[Kept]:

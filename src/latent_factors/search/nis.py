@@ -31,32 +31,33 @@ class Chosen:
     history: list[dict]
 
 
-def search(warm: Warm, block: Tensor, settings: NIS, multi: bool, cost: float) -> Chosen:
-    """Let a controller and the weights of a copy of a trained model learn in turn.
+def search(warm: Warm, block: Tensor, settings: NIS, multi: bool, target: float) -> Chosen:
+    """Let a controller and the weights of a copy of a trained model learn in turn, for `settings.epochs`.
 
-    The rows that were kept from the model reward the controller and do nothing else; the validation part picks the
-    epoch. `multi` gives each block its own dimension; `cost` is what the whole table would cost in units of the loss.
+    The rows that were kept from the model reward the controller and do nothing else. `multi` gives each block its own
+    dimension; `target` is the share of the table that costs nothing.
     """
-    controller = Controller(warm, block, settings, multi, cost)
-    _, history = train(f"{controller.name}  NIS", controller, controller.task, settings.epochs, settings.patience)
-    alpha = controller.selection.alpha  # of the best epoch
-    return Chosen((alpha[:, : controller.settings.dim] > 0).sum(1).tolist(), history)
+    controller = Controller(warm, block, settings, multi, target)
+    _, history = train(f"{controller.name}  NIS", controller, controller.task, settings.epochs, settings.epochs)
+    return Chosen(controller.likely().tolist(), history)
 
 
 class Controller(Adam):
     """A step of the weights under dimensions drawn by chance, then one of the chances by what that draw is worth.
 
-    The reward of a draw is minus its held-out loss and minus `cost` times the share of the table that it takes; the
-    chances follow its policy gradient (Williams 1992), held against the mean reward so far.
+    The reward of a draw is minus its held-out loss and minus `cost` times what its share of the table exceeds the
+    target by, relative to it; the chances follow its policy gradient (Williams 1992), held against the mean reward so
+    far.
     """
 
-    def __init__(self, warm: Warm, block: Tensor, settings: NIS, multi: bool, cost: float):
+    def __init__(self, warm: Warm, block: Tensor, settings: NIS, multi: bool, target: float):
         start, seed = warm.trainer, warm.seed
         model, memory = warm.copy(block)
         model.embedding.alpha.requires_grad_(False)
         super().__init__(start.name, model, start.task, start.settings, derive(f"{seed}/search"))
         self.optimiser.state.update(memory)
-        self.selection, self.held, self.multi, self.cost = model.embedding, warm.held, multi, cost
+        self.selection, self.held, self.multi = model.embedding, warm.held, multi
+        self.cost, self.target = settings.cost, target
         selection, dim = self.selection, self.settings.dim
         blocks = len(selection.alpha)
         self.options = _options(blocks, dim, multi).to(selection.alpha.device)
@@ -71,26 +72,34 @@ class Controller(Adam):
     def epoch(self, epoch: int) -> float:
         """Pass once over the training rows, and leave the most likely dimensions in place; return the mean loss."""
         loss = super().epoch(epoch)
-        self._gate(self.logits.argmax(1))
+        self._gate(self.likely())
         return loss
+
+    def likely(self) -> Tensor:
+        """Return the most likely dimension of each block (L,)."""
+        return self._dims(self.logits.argmax(1))
 
     def step(self, *batch: Tensor) -> Tensor:
         """Draw dimensions, move the weights by a training batch, and the chances by a held-out one."""
         chances = self.logits.log_softmax(1)
         drawn = torch.multinomial(chances.detach().exp(), 1, generator=self.draws)
-        share = self._gate(drawn[:, 0])
+        share = self._gate(self._dims(drawn[:, 0]))
         loss = super().step(*batch)
         with torch.no_grad():
-            reward = -self.held.loss(self.model, *next(self.held_batches)).item() - self.cost * share
+            excess = max(0.0, share / self.target - 1)
+            reward = -self.held.loss(self.model, *next(self.held_batches)).item() - self.cost * excess
         self.expected = reward if self.expected is None else MEMORY * self.expected + (1 - MEMORY) * reward
         self.policy.zero_grad()
         ((self.expected - reward) * chances.gather(1, drawn).sum()).backward()
         self.policy.step()
         return loss
 
-    def _gate(self, chosen: Tensor) -> float:
+    def _dims(self, chosen: Tensor) -> Tensor:
+        """Return the dimension of each block (L,) for chosen options."""
+        return self.options[chosen, 0] if self.multi else self.options[chosen[0]]
+
+    def _gate(self, dims: Tensor) -> float:
         """Let each block have its first dimensions only; return the share of the table that is left."""
-        dims = self.options[chosen, 0] if self.multi else self.options[chosen[0]]
         alpha, dim = self.selection.alpha, self.settings.dim
         alpha.copy_(first_columns(dims, dim, alpha.shape[1]))
         return ((self.shares * dims).sum() / dim).item()
