@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from conftest import HOME, planted, write_inter
-from latent_factors import bench_peers, peers
+from latent_factors import bench_peers, bench_search, peers
 from latent_factors.bench import beside_recbole, large, reading, report
 from latent_factors.bench_large import measure
 from latent_factors.data.atomic import read_atomic
@@ -51,6 +51,20 @@ def test_a_large_data_set_is_measured(project):
     measured = measure("made")
     assert measured["events"] > 400
     assert 0 < measured["peak"] < 24
+
+
+def test_a_pruned_table_takes_a_tenth_of_the_bytes(project):
+    rows = {row["name"]: row["value"] for row in bench_search._storage("small", 2000)}
+    assert rows["sparse_disk_small"] < 0.1
+    assert rows["sparse_memory_small"] < 0.1
+    assert rows["sparse_look_up_small"] > 0
+
+
+def test_the_committed_benchmark_tells_what_a_search_costs():
+    names = {row["name"] for row in json.loads((HOME / "reports" / "bench.json").read_text())["results"]}
+    for model in bench_search.MODELS:
+        assert {f"search_{ratio}_{model}_median" for ratio in ("search", "whole", "grid")} <= names
+    assert {"millions_memory", "sparse_look_up_large"} <= names
 
 
 def test_a_peer_gets_the_very_same_rows(project, settings, tmp_path):

@@ -135,6 +135,7 @@ def test_p_values():
     assert p_value(np.array([0.0, -1, 1, -1, 1])) == 1
     assert p_value(np.array([5.0, *np.ones(99)])) == pytest.approx(0.02)
     assert p_value(np.array([5.0, *np.ones(98), -1, np.nan])) == pytest.approx(0.04)
+    assert p_value(np.array([5.0, *np.ones(98), -1]), bound=2) == pytest.approx(0.02)
 
 
 def test_holm_by_hand():
@@ -155,13 +156,28 @@ def claim(smallest: float) -> Claim:
     ],
 )
 def test_verdicts(smallest, low, high, verdict):
-    assert decide(claim(smallest), low, high) == verdict
+    assert decide(claim(smallest), "rating", low, high) == verdict
+
+
+def test_a_corrected_verdict_needs_its_p_value_too():
+    strict = Claim(
+        id="x", paper="p", claim="c.", quantity="q", unit={"rating": "stars", "ctr": "AUC"},
+        smallest={"rating": 0.1, "ctr": 0.01}, rule="exceeds-corrected",
+    )
+    assert decide(strict, "rating", 0.2, 0.3, 0.05) == "holds"
+    assert decide(strict, "rating", 0.2, 0.3, 0.06) == "undecided"
+    assert decide(strict, "rating", 0.02, 0.09, 0.01) == "fails"
+    assert decide(strict, "ctr_attributes", 0.02, 0.09, 0.01) == "holds"
+    assert "above 0.01 AUC with a corrected p-value of at most 0.05" in strict.wording("ctr")
+    assert strict.anywhere.count("holds if") == 2
+    with pytest.raises(UserError, match="its rule asks for a corrected p-value"):
+        decide(strict, "rating", 0.2, 0.3)
 
 
 @pytest.mark.parametrize("bounds", [(1.0, 0.0), (float("nan"), 1.0), (0.0, float("nan"))])
 def test_no_verdict_without_an_interval(bounds):
     with pytest.raises(UserError, match="is no interval"):
-        decide(claim(0.0), *bounds)
+        decide(claim(0.0), "rating", *bounds)
 
 
 def test_the_ledger(tmp_path):
@@ -171,7 +187,7 @@ def test_the_ledger(tmp_path):
         collect(tmp_path, claims)
     row = measured(claims["x"], "made", "rating", "20-a", 0.3, 0.2, 0.4)
     assert list(row) == [
-        "id", "paper", "claim", "dataset", "task", "effect", "low", "high", "rule", "verdict", "chapter",
+        "id", "paper", "claim", "dataset", "task", "effect", "low", "high", "p", "rule", "verdict", "chapter",
     ]
     (tmp_path / "20-a" / "claims.json").write_text(json.dumps([row]))
     assert collect(tmp_path, claims) == [row]
@@ -190,6 +206,15 @@ def test_stated_claims(tmp_path):
     path.write_text(entry * 2)
     with pytest.raises(UserError, match="states a twice"):
         load_claims(path)
+
+
+def test_the_interval_over_seeds_is_students():
+    bootstrap = Bootstrap(np.arange(3), statistics(2000), 5)
+    values = bootstrap.over_seeds(np.array([1.0, 2, 3, 4, 5]))
+    assert values[0] == 3
+    _, low, high = bootstrap.interval(values)
+    assert high - low == pytest.approx(2 * 2.776 * (2.5 / 5) ** 0.5, rel=0.15)  # Student's t, four degrees of freedom
+    assert p_value(bootstrap.over_seeds(np.array([1.0]))) > 0.9
 
 
 def test_the_bootstrap_of_the_auc_is_scikit_learns_with_weights():

@@ -40,7 +40,7 @@ def hashes(folder) -> dict:
 
 
 def test_a_second_repro_runs_nothing(clone):
-    assert len(hashes(clone)) == 39
+    assert len(hashes(clone)) == 49
     printed = command(clone, "dvc", "repro")
     assert ran(printed) == set()
     assert "Data and pipelines are up to date" in printed
@@ -66,6 +66,21 @@ def test_changing_one_models_section_reruns_that_model_and_its_readers(clone):
     command(clone, "dvc", "checkout", "--quiet")
     assert (clone / "params.yaml").read_text() == before
     assert ran(command(clone, "dvc", "repro")) == set()
+
+
+def test_changing_a_search_reruns_that_method_and_its_readers(clone):
+    tiny.change(clone, lambda values: values["search"]["mf"]["dnis"].update(l1=0.5))
+    assert ran(command(clone, "dvc", "repro")) == {
+        "settings", "search-rating@tiny-rating-mf-dnis", "chapter-50", "claims", "render",
+    }
+    for change in ({"rates": [0.0, 0.25]}, {"blocks": 2}, {"dim": 1}):
+        tiny.change(clone, lambda values, change=change: values["search"]["mf"]["shared"].update(change))
+        printed = command(clone, "dvc", "status", "search-rating")
+        assert {f"search-rating@tiny-rating-mf-{method}" for method in ("uniform", "magnitude", "dnis")} == set(
+            re.findall(r"search-rating@[\w-]+", printed)
+        )
+    command(clone, "git", "checkout", "--quiet", ".")
+    command(clone, "dvc", "checkout", "--quiet")
 
 
 def test_an_unknown_key_stops_before_training(clone):
@@ -149,7 +164,7 @@ def test_files_that_dvc_left_half_written_are_moved_aside(clone):
 def test_chapters_run_again_to_the_same_outputs(clone):
     """nbval runs the executed chapters and compares every output with the stored one."""
     chapters = sorted(str(path) for path in (clone / "build/chapters").glob("*/*.ipynb"))
-    assert len(chapters) == 5
+    assert len(chapters) == 6
     printed = command(clone, sys.executable, "-m", "pytest", "--nbval", "-p", "no:cacheprovider", "--quiet", *chapters)
     assert " passed" in printed
     assert "failed" not in printed

@@ -23,7 +23,7 @@ from latent_factors.settings import TASKS, load_settings, points
 from latent_factors.spaces import SPACES
 
 PACKAGE = HOME / "src" / "latent_factors"
-NOTEBOOKS = sorted((HOME / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted([*(HOME / "notebooks").glob("*.ipynb"), *(HOME / "replications").glob("*.ipynb")])
 CHECKS = {"settings.py", "sections.py", "paths.py", "errors.py"}  # dvc.yaml says why no stage needs them
 PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
 DECLARED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
@@ -164,12 +164,14 @@ def test_reports_follow_their_schema():
         (point,) = points(row["task"], row["model"], getattr(getattr(settings, row["task"]), row["model"]).model_dump())
         assert row["seeds"] == (settings.seeds.count if point.random else 1)
     claims = json.loads((HOME / "reports" / "claims.json").read_text())
-    assert [row["id"] for row in claims] == list(load_claims(HOME / "notebooks" / "claims.yaml"))
+    assert list(dict.fromkeys(row["id"] for row in claims)) == list(load_claims(HOME / "notebooks" / "claims.yaml"))
+    assert len({(row["id"], row["dataset"], row["task"]) for row in claims}) == len(claims)
     for row in claims:
         assert {key: type(value) for key, value in row.items()} == {
             "id": str, "paper": str, "claim": str, "dataset": str, "task": str, "effect": float, "low": float,
-            "high": float, "rule": str, "verdict": str, "chapter": str,
+            "high": float, "p": type(row["p"]), "rule": str, "verdict": str, "chapter": str,
         }
+        assert (row["p"] is None) == ("corrected" not in row["rule"])
         assert row["verdict"] in ("holds", "fails", "undecided")
         assert (HOME / "notebooks" / f"{row['chapter']}.ipynb").is_file()
 

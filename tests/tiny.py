@@ -18,7 +18,11 @@ ENVIRONMENT = os.environ | {
     "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org",
     "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org",
 }
-KEPT = {"reports/bench.json", *(f"reports/tuning/{task}.csv" for task in ("rating", "ctr", "ctr_attributes", "topk"))}
+KEPT = {
+    "reports/bench.json",
+    *(f"reports/tuning/{name}.csv" for name in ("rating", "ctr", "ctr_attributes", "topk", "search")),
+}
+MADE = ("dvc.lock", "data.dvc", "replications/dvc.lock")
 yaml = YAML()
 
 
@@ -35,7 +39,7 @@ def make(folder: Path) -> Path:
     listed = command(HOME, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     for name in listed:
         made_by_pipeline = name.startswith("reports/") and name not in KEPT
-        if (HOME / name).is_file() and not made_by_pipeline and name not in ("dvc.lock", "data.dvc"):
+        if (HOME / name).is_file() and not made_by_pipeline and name not in MADE:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(HOME / name, folder / name)
     change(folder, shrink)
@@ -70,6 +74,10 @@ def shrink(values: dict) -> None:
             settings["dim"] = min(settings["dim"], 4)
     for model, points in values["curve"].items():
         values["curve"][model] = points[:2]
+    values["compute"]["threads"] = 1
+    for settings in values["search"].values():
+        settings["shared"].update(dim=2, rates=[0.0, 0.5], blocks=3)
+        settings["dnis"].update(epochs=2)
 
 
 def data(folder: Path) -> None:

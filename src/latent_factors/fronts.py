@@ -16,13 +16,12 @@ from latent_factors.sections import Statistics
 from latent_factors.stats import Bootstrap, p_value
 from latent_factors.study import Study
 
-HALF = {"rating": 0.5, "ctr": 0.05, "topk": 0.5}  # the share of the table that is said to do, by task
+SUFFICES = {"rating": 0.5, "ctr": 0.05, "topk": 0.5}  # the share of the table that is said to do, by task
 METHODS = {  # what stands as one method in a comparison: the labels that it may choose from
     "uniform": ["uniform"], "magnitude": ["magnitude"], "stronger L2": ["stronger_l2"],
     "random dimensions": ["random_dims"], "MDE": ["mde"], "NIS": ["nis_single", "nis_multi"],
     "DNIS": ["dnis"], "DNIS, as found": ["dnis_as_found"],
 }
-SHAPED = ("dnis", "magnitude", "prune whole dimensions", "nis_multi", "mde")  # whose dimensions are told
 NAMES = ("effect", "low", "high")
 REPLICATES = np.ndarray
 """(B + 1,) values of a quantity, the first the estimate."""
@@ -71,18 +70,15 @@ class Compared:
     Attributes:
         study: what the methods left.
         judge: of its task.
-        entries: of the whole table.
     """
 
     study: Study
     judge: Judge
-    entries: int
 
     @classmethod
     def of(cls, study: Study, name: str, task: Task, statistics: Statistics) -> "Compared":
         """Judge a study of the task called `name`, prepared as `task`."""
-        whole = max(max(row["entries"]) for row in study.points if row["label"] in ("dnis", "magnitude", "uniform"))
-        return cls(study, Judge(name, task, statistics, len(study.points[0]["entries"])), whole)
+        return cls(study, Judge(name, task, statistics, len(study.points[0]["entries"])))
 
     @property
     def labels(self) -> list[str]:
@@ -121,7 +117,7 @@ class Compared:
 
     def budgets(self, rates: list[float]) -> list[int]:
         """Return the entries that each rate leaves, for those that prune any."""
-        return [self.entries - round(rate * self.entries) for rate in rates if rate > 0]
+        return [self.study.entries - round(rate * self.study.entries) for rate in rates if rate > 0]
 
     def tilt(self, label: str, point: str) -> REPLICATES:
         """Return how many more dimensions a feature of the most frequent block keeps than one of the rarest.
@@ -143,16 +139,18 @@ def effects(compared: Compared, rates: list[float]) -> dict[str, REPLICATES]:
     """Return what is measured for each claim on input search, by its id; only of methods that were run."""
     there, budgets = set(compared.labels), compared.budgets(rates)
     found: dict[str, REPLICATES | None] = {}
-    if {"dnis", "dnis_as_found", "uniform"} <= there:
-        best = compared.score(["uniform"])
-        few = round(HALF[compared.judge.kind] * compared.entries)
-        found["dnis-needs-fewer-parameters"] = compared.judge.better(compared.score(["dnis"], few), best)
-        found["dnis-beats-uniform"] = compared.judge.better(compared.point("dnis_as_found", "0"), best)
-        found["frequent-get-more"] = compared.tilt("dnis", f"{sorted(rate for rate in rates if rate > 0)[0]:g}")
+    if {"dnis", "uniform"} <= there:
+        best, share = compared.score(["uniform"]), SUFFICES[compared.judge.kind]
+        few = compared.score(["dnis"], *compared.budgets([1 - share]))
+        found["dnis-needs-fewer-parameters"] = None if few is None else compared.judge.better(few, best)
+        found["dnis-beats-uniform"] = (
+            compared.judge.better(compared.point("dnis", "0"), best) if 0 in rates else None
+        )
+        found["frequent-get-more"] = compared.tilt("dnis", f"{max(rates):g}") if budgets else None
     for claim, other in (
         ("dnis-beats-random", ["random_dims"]), ("dnis-beats-mde", ["mde"]),
         ("dnis-beats-nis", ["nis_single", "nis_multi"]), ("alpha-beats-magnitude", ["magnitude"]),
-        ("normalising-helps", ["raw gradient"]), ("frequency-beats-chance", ["random blocks"]),
+        ("normalising-helps", ["one scale"]), ("frequency-beats-chance", ["random blocks"]),
     ):
         if {"dnis", *other} <= there:
             found[claim] = compared.gain(["dnis"], other, budgets)
@@ -173,26 +171,23 @@ def summary(compared: Compared, rates: list[float], claims: dict[str, Claim]) ->
     bounds = {id: claims[id].bound(judge.kind) for id in found}
     return {
         "dataset": judge.task.dataset, "task": judge.kind, "metric": judge.metric, "dim": study.dim,
-        "entries": compared.entries, "blocks": study.blocks, "seeds": judge.seeds,
+        "entries": study.entries, "blocks": study.blocks, "seeds": judge.seeds,
         "effects": [
-            {"claim": id, **_interval(judge, values), "p": round(p_value(values, bounds[id]), 6)}
+            {"claim": id, **_interval(judge, values), "bound": bounds[id], "p": round(p_value(values, bounds[id]), 6)}
             for id, values in found.items()
         ],
         "fronts": [
             {"methods": name, "budget": budget, **_interval(judge, values)}
             for name, methods in METHODS.items() if set(methods) <= set(labels)
-            for budget in [*budgets, compared.entries]
+            for budget in [*budgets, study.entries]
             if (values := compared.score(methods, budget)) is not None
         ],
         "variants": [
             {"variant": label, **_interval(judge, gain)}
             for label in labels if label not in {own for methods in METHODS.values() for own in methods}
-            if "dnis" in labels and (gain := compared.gain([label], ["dnis"], budgets)) is not None
+            if "dnis" in labels and all(compared.best([label], budget) for budget in budgets)
+            and (gain := compared.gain([label], ["dnis"], budgets)) is not None
         ],
-        "dims": {
-            f"{row['label']}/{row['point']}": np.mean(row["dims"], 0).round(3).tolist()
-            for row in study.points if row["label"] in SHAPED
-        },
     }
 
 

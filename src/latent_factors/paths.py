@@ -19,7 +19,7 @@ def root() -> Path:
 
 
 def run_folder(stage: str, dataset: str, task: str, model: str) -> Path:
-    """Return the folder of a trained model; `stage` is "train" or "curve"."""
+    """Return the folder of a trained model; `stage` is "train", "curve" or "search"."""
     return root() / "build" / stage / f"{dataset}-{task}-{model}"
 
 

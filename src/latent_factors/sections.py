@@ -105,9 +105,8 @@ class Budget(Section):
 
 
 class SearchBudget(Section):
-    """What tuning spends on a model of input search: trials of its curve, over all K, and of each method."""
+    """What tuning spends on a model of input search: trials at each K of its curve, and of each method."""
 
-    dims: Annotated[list[Count], Field(min_length=1)]
     curve: Count
     methods: Count
 
@@ -342,12 +341,16 @@ class NothingToSet(Section):
 
 
 class DNIS(Section):
-    """Differentiable neural input search; `keep` says which epoch's weights and α go on."""
+    """Differentiable neural input search.
+
+    `normalise` is what α's gradient is divided by: the mean size of each block's, of the whole table's, or nothing.
+    `keep` says which epoch's weights and α go on.
+    """
 
     alpha_rate: Rate
     l1: Strength
     order: Literal["first", "second"]
-    normalise: bool
+    normalise: Literal["blocks", "table", "none"]
     freeze: bool
     keep: Literal["best", "last"]
     epochs: Count
@@ -384,7 +387,7 @@ class Variants(Section):
     """What is changed of DNIS, one thing at a time; `stops` are epochs that it ends after, whatever validation says."""
 
     switches: list[Literal[
-        "prune by weight", "prune whole dimensions", "random blocks", "second order", "raw gradient", "other freeze",
+        "prune by weight", "prune whole dimensions", "random blocks", "second order", "one scale", "other freeze",
     ]]
     blocks: list[Count]
     dims: list[Count]

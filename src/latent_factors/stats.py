@@ -5,6 +5,7 @@ from statsmodels.stats.multitest import multipletests
 
 from latent_factors.sections import Statistics
 
+FAR = 1e9
 AUC_CELLS = 2**22  # rows by replicates at a time: 32 MiB of float64
 
 
@@ -65,8 +66,16 @@ class Bootstrap:
         return self._over_seeds(observed, np.array(redrawn))
 
     def over_seeds(self, values: np.ndarray) -> np.ndarray:
-        """Return B + 1 values of the mean of S values, a seed each, with the seeds redrawn; the first is the mean."""
-        return np.append(values.mean(), values[self._seeds].mean(1))
+        """Return B + 1 values of the mean of S values, a seed each; the first is the mean.
+
+        Few seeds redrawn would tell too narrow an interval: these are draws of Student's t around the mean. With one
+        seed nothing is known of the spread, and the draws lie as far as a float goes.
+        """
+        number = len(values)
+        if number == 1:
+            return np.append(values, np.resize([-FAR, FAR], self.settings.replicates))
+        draws = np.random.default_rng(self.settings.seed).standard_t(number - 1, self.settings.replicates)
+        return np.append(values.mean(), values.mean() + draws * values.std(ddof=1) / number**0.5)
 
     def interval(self, values: np.ndarray) -> tuple[float, float, float]:
         """Return the estimate and the percentile interval of B + 1 values, the first being the estimate."""

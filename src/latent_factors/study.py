@@ -4,7 +4,7 @@
                             the dimensions a feature keeps in each frequency block, validation and test scores, a seed
     outputs.safetensors     <label>/<point>/<name> (S, ...), what the task keeps of its test predictions, and line (n,),
                             the lines of the .inter file that they were made for
-    paths.safetensors       <label>/<run> (E + 1, L, K), α before the search and after each epoch
+    paths.safetensors       <label>/<run> (E + 1, L, K), α before the search and after each epoch up to the one kept
 
 Seeds run in as many processes as there are threads, one thread each: steps of such models are too short to share.
 """
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from latent_factors.errors import UserError
 from latent_factors.fit import Task, set_up
+from latent_factors.models import width
 from latent_factors.search.methods import METHODS, Case, Kept
 from latent_factors.sections import Compute, Data, Search, Section, Settings, Shared
 from latent_factors.settings import TASKS, points, typed_protocol
@@ -81,8 +82,12 @@ def run(plan: Plan, method: str, seeds: list[int], folder: Path) -> list[dict]:
 
     Raises UserError for anything wrong with the data or the settings.
     """
-    with ProcessPoolExecutor(min(plan.compute.threads, len(seeds)), multiprocessing.get_context("spawn")) as pool:
-        runs = list(pool.map(functools.partial(_run, plan, method), seeds))
+    work, workers = functools.partial(_run, plan, method), min(plan.compute.threads, len(seeds))
+    if workers == 1:
+        runs = [work(seed) for seed in seeds]
+    else:
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+            runs = list(pool.map(work, seeds))
     rows, outputs, paths = [], {}, {}
     for same in zip(*runs, strict=True):  # one label and point under every seed
         label, point = same[0].label, same[0].point
@@ -94,7 +99,7 @@ def run(plan: Plan, method: str, seeds: list[int], folder: Path) -> list[dict]:
         paths |= {f"{label}/{number}": one.path for number, one in enumerate(same) if one.path is not None}
     about = {
         "dataset": plan.dataset, "task": plan.task, "model": plan.model, "method": method, "seeds": seeds,
-        "dim": plan.shared.dim, "blocks": runs[0][0].blocks, "points": rows,
+        "dim": plan.shared.dim, "entries": runs[0][0].table, "blocks": runs[0][0].blocks, "points": rows,
     }
     save_file(outputs | {"line": runs[0][0].lines}, folder / "outputs.safetensors")
     save_file(paths, folder / "paths.safetensors")
@@ -112,6 +117,7 @@ class _Scored:
     outputs: dict[str, Tensor]
     path: Tensor | None
     blocks: dict
+    table: int
     lines: Tensor
 
 
@@ -137,7 +143,7 @@ def _score(kept: Kept, case: Case) -> _Scored:
         {"features": features.tolist(), "rows": [
             round(task.frequency[block == number].mean().item(), 2) for number in range(len(features))
         ]},
-        torch.from_numpy(task.lines("test")),
+        len(block) * width(case.model, case.point), torch.from_numpy(task.lines("test")),
     )
 
 
@@ -147,6 +153,7 @@ class Study:
 
     Attributes:
         dim: K-max.
+        entries: of the table at K-max.
         blocks: the features of each frequency block, and the training rows that hold one of them on average.
         points: a row a label and operating point: label, point, and a list with an entry a seed for entries, dims,
             validation and test.
@@ -155,6 +162,7 @@ class Study:
     """
 
     dim: int
+    entries: int
     blocks: dict[str, list]
     points: list[dict]
     outputs: dict[tuple[str, str], dict[str, Tensor]]
@@ -178,6 +186,7 @@ def load(folders: list[Path], task: Task) -> Study:
         for key, value in stored.items():
             label, point, name = key.split("/")
             outputs.setdefault((label, point), {})[name] = value
-        for key, value in sorted(load_file(folder / "paths.safetensors").items()):
-            paths.setdefault(key.split("/")[0], []).append(value)
-    return Study(about["dim"], about["blocks"], points, outputs, paths)
+        stored = load_file(folder / "paths.safetensors")
+        for key in sorted(stored, key=lambda key: int(key.split("/")[1])):
+            paths.setdefault(key.split("/")[0], []).append(stored[key])
+    return Study(about["dim"], about["entries"], about["blocks"], points, outputs, paths)

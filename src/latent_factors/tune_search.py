@@ -46,8 +46,8 @@ def _nis(trial: optuna.Trial, _: Section) -> dict:
     return {"controller_rate": log(trial, "controller_rate", 0.01, 0.5), "cost": log(trial, "cost", 0.1, 10)}
 
 
-SPACES: dict[str, tuple[str, Callable[[optuna.Trial, Section], dict]]] = {  # what is judged, and what is tried
-    "dnis": ("dnis", _dnis), "mde": ("mde", _mde), "nis": ("nis_multi", _nis),
+SPACES: dict[str, tuple[list[str], Callable[[optuna.Trial, Section], dict]]] = {  # what is judged, and what is tried
+    "dnis": (["dnis"], _dnis), "mde": (["mde"], _mde), "nis": (["nis_multi", "nis_single"], _nis),
 }
 
 
@@ -77,7 +77,7 @@ def target(name: str) -> Target:
     settings, replications = load_settings(), root() / "replications"
     if name in MODELS:
         plan = Plan.of_model(name, settings)
-        base, budget = getattr(getattr(settings, plan.task), name).model_dump(), settings.tune.search
+        base, budget = plan.points[-1].model_dump(), settings.tune.search
         places = root() / "params.yaml", ["curve", name], ["search", name]
     else:
         studies = load_settings(replications / "params.yaml").studies
@@ -96,10 +96,10 @@ def tune_curve(target: Target, seed: int) -> tuple[list[dict], list[dict]]:
     """Tune the model at each K; return its settings there, and a row a trial."""
     rows, best, start, problem = [], [], None, target.problem
     runs = derive_seeds(Seeds(root=seed, count=1), f"tune/{target.name}")
-    for dim in target.budget.dims:
-        base = target.base | {"dim": dim}
+    for dim in [point.dim for point in target.plan.points]:
+        base = {"dim": dim} | {key: value for key, value in target.base.items() if key != "dim"}
         trials, start = try_settings(
-            target.plan.task, target.plan.model, base, problem, runs, target.budget.curve // len(target.budget.dims),
+            target.plan.task, target.plan.model, base, problem, runs, target.budget.curve,
             optuna.samplers.TPESampler(seed=seed), start,
         )
         score = f"validation_{problem.metric}"
@@ -111,7 +111,7 @@ def tune_curve(target: Target, seed: int) -> tuple[list[dict], list[dict]]:
 
 def tune_method(target: Target, method: str, seed: int) -> tuple[dict, list[dict]]:
     """Tune a method; return its settings, and a row a trial."""
-    label, suggest = SPACES[method]
+    labels, suggest = SPACES[method]
     (run,) = derive_seeds(Seeds(root=seed, count=1), f"tune/{target.name}/search")
     problem, section, rows = target.problem, target.plan.methods[method], []
     case = Case(target.name, problem, target.plan.points, target.plan.shared, run)
@@ -121,8 +121,9 @@ def tune_method(target: Target, method: str, seed: int) -> tuple[dict, list[dict
         tried = suggest(trial, section)
         kept = []
         for one in METHODS[method](case, section.model_copy(update=tried)):
-            if one.label == label:
-                kept.append((int(one.mask.sum()), problem.score(one.model).item()))
+            if one.label in labels:
+                vectors = one.mask.shape[1] // case.point.dim
+                kept.append((int(one.mask.sum()) // vectors, problem.score(one.model).item()))
             elif kept:
                 break
         score = within(kept, [budget for _, budget in case.budgets()], problem.larger_is_better)

@@ -13,7 +13,8 @@ def frequency_blocks(frequency: Tensor, number: int) -> Tensor:
     """
     if number > len(frequency):
         raise UserError(
-            f"search.blocks is {number}, and there are only {len(frequency)} features; lower it in params.yaml"
+            f"there are {number} blocks for only {len(frequency)} features; lower search.<model>.shared.blocks in"
+            " params.yaml"
         )
     order = frequency.argsort(descending=True, stable=True)
     block = torch.empty_like(order)

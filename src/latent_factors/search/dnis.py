@@ -25,7 +25,7 @@ class Found:
         model: with the weights and α of its best validation epoch, or of its last.
         selection: its embedding.
         mean: the mean target that it knows.
-        path: (E + 1, L, K), α before the search and after each epoch.
+        path: (E + 1, L, K), α before the search and after each epoch up to that one.
         history: a row an epoch of the search.
     """
 
@@ -43,10 +43,13 @@ def search(warm: Warm, block: Tensor, settings: DNIS) -> Found:
     """
     bilevel = Bilevel(warm, block, settings)
     task = bilevel.task
-    _, history = train(f"{bilevel.name}  search", bilevel, task, settings.epochs, settings.patience)
+    best, history = train(f"{bilevel.name}  search", bilevel, task, settings.epochs, settings.patience)
+    kept = len(history)
     if settings.keep == "last":
         bilevel.model.load_state_dict(bilevel.last)
-    return Found(bilevel.model, bilevel.selection, task.inputs.mean, torch.stack(bilevel.path), history)
+    else:
+        kept = [row["validation"] for row in history].index(best) + 1
+    return Found(bilevel.model, bilevel.selection, task.inputs.mean, torch.stack(bilevel.path[: kept + 1]), history)
 
 
 class Bilevel(Adam):
@@ -101,8 +104,9 @@ class Bilevel(Adam):
             gradient, *outer = torch.autograd.grad(loss, [alpha, *self.weights])
             gradient = gradient - self._through_the_step(pulls, outer, before)
         gradient = gradient + self.search.l1
-        if self.search.normalise:
-            gradient = gradient / (gradient.abs().mean(1, keepdim=True) + SMALL)
+        if self.search.normalise != "none":
+            each = (1,) if self.search.normalise == "blocks" else (0, 1)
+            gradient = gradient / (gradient.abs().mean(each, keepdim=True) + SMALL)
         with torch.no_grad():
             alpha.sub_(self.search.alpha_rate * gradient).clamp_(0, 1)
 

@@ -1,7 +1,8 @@
 """Every way to size a table that is compared: each yields models that keep less and less of it.
 
-A method goes through its operating points, such as rates of pruning, under one seed. All train on the same rows, end
-by the same validation part, and have the model's own settings but for what the method changes. A method may yield
+A method goes through its operating points, such as rates of pruning, under one seed. All end up trained on the same
+rows, stop by the same validation part, and have the model's own settings but for what the method changes; only DNIS as
+found has never trained on the rows that its α answers to. A method may yield
 under several labels where their work is shared, such as DNIS as found, and with what is left of it trained on.
 """
 
@@ -108,11 +109,15 @@ class Case:
                 yield rate, max((entries - round(rate * entries)) // vectors, len(self.block))
 
     def shrink(
-        self, label: str, model: nn.Module, table: Tensor, size: Tensor, mean: float, retraining: bool = True
+        self, label: str, model: nn.Module, table: Tensor, size: Tensor, mean: float, second: Tensor | None = None,
+        retraining: bool = True,
     ) -> "Iterator[Kept]":
-        """Prune a table (N, K) by |size| (N, K) to each rate and, with `retraining`, train what is left of it on."""
+        """Prune a table (N, K) by |size|, then |second| (N, K), to each rate; with `retraining`, train on what is left.
+
+        That is on all training rows, those that trained α included.
+        """
         for rate in self.shared.rates:
-            left = pruned(model, table, keep_largest(size, rate), self.make, self.task, mean)
+            left = pruned(model, table, keep_largest(size, rate, second), self.make, self.task, mean)
             if retraining:
                 title = f"{self.name}  {label} at rate {rate}"
                 retrain(title, left, self.task, self.point, derive(f"{self.seed}/{rate}"))
@@ -183,11 +188,11 @@ def by_controller(case: Case, settings: NIS) -> Iterator[Kept]:
 def searched(case: Case, settings: DNIS) -> Iterator[Kept]:
     """DNIS, pruned by |α ⊙ E|: as found, and with what is left trained on."""
     found = dnis.search(case.warm, case.block, settings)
-    table = found.selection.folded()
-    first, *rest = case.shrink("dnis_as_found", found.model, table, table, found.mean, retraining=False)
+    table, weight = found.selection.folded(), found.selection.table.weight.detach()
+    first, *rest = case.shrink("dnis_as_found", found.model, table, table, found.mean, weight, retraining=False)
     yield Kept(first.label, first.point, first.model, first.mask, found.path)
     yield from rest
-    yield from case.shrink("dnis", found.model, table, table, found.mean)
+    yield from case.shrink("dnis", found.model, table, table, found.mean, weight)
 
 
 def variants(case: Case, settings: Variants) -> Iterator[Kept]:
@@ -198,13 +203,13 @@ def variants(case: Case, settings: Variants) -> Iterator[Kept]:
     switches = {
         "prune by weight": lambda: case.shrink("prune by weight", plain.model, table, weight, plain.mean),
         "prune whole dimensions": lambda: case.shrink(
-            "prune whole dimensions", plain.model, table, group_size(table, case.block), plain.mean
+            "prune whole dimensions", plain.model, table, group_size(table, case.block), plain.mean, weight
         ),
         "random blocks": lambda: _variant(
             case, "random blocks", random_blocks(case.task.frequency, case.shared.blocks, generator)
         ),
         "second order": lambda: _variant(case, "second order", case.block, order="second"),
-        "raw gradient": lambda: _variant(case, "raw gradient", case.block, normalise=False),
+        "one scale": lambda: _variant(case, "one scale", case.block, normalise="table"),
         "other freeze": lambda: _variant(case, "other freeze", case.block, freeze=not case.dnis.freeze),
     }
     for name in settings.switches:
@@ -223,8 +228,8 @@ def variants(case: Case, settings: Variants) -> Iterator[Kept]:
 
 def _variant(case: Case, label: str, block: Tensor, **changes) -> Iterator[Kept]:
     found = dnis.search(case.warm, block, case.dnis.model_copy(update=changes))
-    table = found.selection.folded()
-    yield from case.shrink(label, found.model, table, table, found.mean)
+    table, weight = found.selection.folded(), found.selection.table.weight.detach()
+    yield from case.shrink(label, found.model, table, table, found.mean, weight)
 
 
 METHODS: dict[str, Callable[[Case, Section], Iterator[Kept]]] = {
