@@ -24,7 +24,7 @@ from latent_factors.tasks import prepare
 
 CPU = torch.device("cpu")
 ADAM = {"learning_rate": 0.02, "l2": 0.01, "l2_power": 0.5, "batch_size": 512, "epochs": 15, "patience": 5}
-SMALL = {"dim": 4, "layers": 2, "heads": 2, "head_dim": 3}
+SMALL = {"dim": 4, "layers": 2, "heads": 2, "head_dim": 3, "layer_norm": True}
 SETTINGS = {
     "lr": LR(**ADAM),
     "fm": FM(dim=4, l2_bias=0.01, **ADAM),

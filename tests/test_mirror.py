@@ -68,8 +68,8 @@ def test_clicks_of_other_sets_train_an_autoint(project, settings, name, variant,
     task = prepare(variant, name, data, settings.clicks.model_copy(update=bounds), torch.device("cpu"))
     assert (len(task.label), task.inputs.fields) == (rows, fields)
     point = AutoInt(
-        dim=8, layers=1, heads=2, head_dim=4, learning_rate=0.003, l2=0.1, l2_power=0.0, batch_size=4096, epochs=1,
-        patience=1,
+        dim=8, layers=1, heads=2, head_dim=4, layer_norm=True, learning_rate=0.003, l2=0.1, l2_power=0.0,
+        batch_size=4096, epochs=1, patience=1,
     )
     trained = fit(f"{variant}.autoint", lambda: models.build("autoint", point, task.inputs), task, point, [1])
     measured = task.measure(task.outputs(trained.models[0], "test"), "test")

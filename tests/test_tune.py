@@ -18,7 +18,7 @@ def small(project):
     """A project whose tuning takes seconds."""
     path = project / "params.yaml"
     tasks = ", ".join(f"{task}: {{{BUDGET}}}" for task in ("rating", "ctr", "ctr_attributes", "topk"))
-    budget = f"tune: {{{tasks}, seed: 0, dims: [1, 3]}}\n"
+    budget = f"tune: {{{tasks}, search: {{curve: 2, methods: 2}}, seed: 0, dims: [1, 3]}}\n"
     text = re.sub(r"^tune:.*", budget, path.read_text(), flags=re.M | re.S)
     path.write_text(re.sub(r"epochs: \d+", "epochs: 2", text))
     write_inter(project, "ml-100k", planted(users=40, items=30, rank=1, noise=0.5, filled=0.5))

@@ -162,13 +162,15 @@ def effects(compared: Compared, rates: list[float]) -> dict[str, REPLICATES]:
 def summary(compared: Compared, rates: list[float], claims: dict[str, Claim]) -> dict:
     """Return a study in numbers that JSON holds: effects for the claims, fronts of the methods, variants of DNIS.
 
-    Each is (mean, low, high) of the test metric, or of a gain in it; `p` is that of "the effect is the smallest that
+    Each is (mean, low, high) of the test metric, or of a gain in it, such as that over the grid within the same budget
+    (`over_uniform`, None where the grid has no such table); `p` is that of "the effect is the smallest that
     counts", before any correction.
     """
     judge, study = compared.judge, compared.study
     budgets, labels = compared.budgets(rates), compared.labels
     found = effects(compared, rates)
     bounds = {id: claims[id].bound(judge.kind) for id in found}
+    grid = {budget: compared.score(["uniform"], budget) for budget in sorted([*budgets, study.entries])}
     return {
         "dataset": judge.task.dataset, "task": judge.kind, "metric": judge.metric, "dim": study.dim,
         "entries": study.entries, "blocks": study.blocks, "seeds": judge.seeds,
@@ -177,10 +179,12 @@ def summary(compared: Compared, rates: list[float], claims: dict[str, Claim]) ->
             for id, values in found.items()
         ],
         "fronts": [
-            {"methods": name, "budget": budget, **_interval(judge, values)}
+            {
+                "methods": name, "budget": budget, **_interval(judge, values),
+                "over_uniform": None if grid[budget] is None else _interval(judge, judge.better(values, grid[budget])),
+            }
             for name, methods in METHODS.items() if set(methods) <= set(labels)
-            for budget in [*budgets, study.entries]
-            if (values := compared.score(methods, budget)) is not None
+            for budget in grid if (values := compared.score(methods, budget)) is not None
         ],
         "variants": [
             {"variant": label, **_interval(judge, gain)}
