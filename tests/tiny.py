@@ -38,7 +38,7 @@ def make(folder: Path) -> Path:
     """Clone this project as it stands into `folder`, with made data and tiny parameters, committed."""
     listed = command(HOME, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     for name in listed:
-        made_by_pipeline = name.startswith("reports/") and name not in KEPT
+        made_by_pipeline = name.startswith("reports/") and name not in KEPT and "/replications/" not in name
         if (HOME / name).is_file() and not made_by_pipeline and name not in MADE:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(HOME / name, folder / name)
