@@ -21,6 +21,7 @@ from latent_factors.notebook import declared, strip
 from latent_factors.sections import Settings
 from latent_factors.settings import TASKS, load_settings, points
 from latent_factors.spaces import SPACES
+from latent_factors.study import MODELS
 
 PACKAGE = HOME / "src" / "latent_factors"
 NOTEBOOKS = sorted([*(HOME / "notebooks").glob("*.ipynb"), *(HOME / "replications").glob("*.ipynb")])
@@ -195,6 +196,23 @@ def test_settings_are_the_best_of_the_committed_trials():
                 at_k = own[own["dim"] == point.dim]
                 best = at_k.loc[(sign * at_k[score]).idxmax()]
                 assert {key: getattr(point, key) for key in tuned} == {key: best[key] for key in tuned}
+
+
+def test_input_search_is_set_by_the_best_of_its_trials():
+    """So are the curves and methods of input search, by `latent_factors.tune_search`."""
+    settings = load_settings(HOME / "params.yaml")
+    trials = pd.read_csv(HOME / "reports" / "tuning" / "search.csv")
+    assert set(trials["name"]) == set(MODELS)
+    for (name, tuned), own in trials.groupby(["name", "tuned"]):
+        curve = tuned.startswith("K = ")
+        assert len(own) == (settings.tune.search.curve if curve else settings.tune.search.methods)
+        best = own.loc[own["validation"].idxmax() if MODELS[name] == "topk" else own["validation"].idxmin()]
+        if curve:
+            (chosen,) = (point for point in getattr(settings.curve, name) if tuned == f"K = {point.dim}")
+        else:
+            chosen = getattr(getattr(settings.search, name), tuned)
+        values = json.loads(best["settings"])
+        assert {key: getattr(chosen, key) for key in values} == values
 
 
 def test_no_data_in_git():

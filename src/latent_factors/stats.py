@@ -6,7 +6,6 @@ from statsmodels.stats.multitest import multipletests
 from latent_factors.sections import Statistics
 
 FAR = 1e9
-AUC_CELLS = 2**22  # rows by replicates at a time: 32 MiB of float64
 
 
 class Bootstrap:
@@ -58,10 +57,14 @@ class Bootstrap:
 
         scores is (S, n), label (n,) of zeros and ones. A redraw counts a row as often as its user was drawn.
         """
-        weights = np.vstack([np.ones((1, self._weights.shape[1]), np.float32), self._weights])  # (B + 1, U)
-        rows = max(1, AUC_CELLS // len(label))
-        parts = np.split(weights, range(rows, len(weights), rows))
-        areas = [np.concatenate([_areas(run, label, part[:, self.users]) for part in parts]) for run in scores]
+        number, clicked = self._weights.shape[1], label > 0
+        weights = np.vstack([np.ones((1, number), np.float32), self._weights])  # (B + 1, U)
+        clicks, others = (np.bincount(self.users[rows], minlength=number) for rows in (clicked, ~clicked))
+        pairs = (weights @ clicks) * (weights @ others)
+        areas = []
+        for run in scores:
+            between = _wins(run, clicked, self.users, number)
+            areas.append(((weights @ between) * weights).sum(1, dtype=np.float64) / pairs)
         observed, *redrawn = np.stack(areas, 1)
         return self._over_seeds(observed, np.array(redrawn))
 
@@ -84,21 +87,23 @@ class Bootstrap:
         return float(values[0]), float(low), float(high)
 
 
-def _areas(scores: np.ndarray, label: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the area (B,) under the ROC curve of scores (n,) under each weighting of the rows (B, n).
+def _wins(scores: np.ndarray, clicked: np.ndarray, users: np.ndarray, number: int) -> np.ndarray:
+    """Return how many pairs of a user's clicks and a user's other rows the clicks win (U, U), ties by half.
 
-    One sort serves all: a click wins against the weight of others below it, and against half of those level with it.
+    scores, clicked and users are (n,). One sort: a click wins against all others below its place.
     """
-    _, group = np.unique(scores, return_inverse=True)
-    order = np.argsort(group, kind="stable")
-    ends = np.cumsum(np.bincount(group))[group[order]]  # past the last row of equal score
-    starts = np.concatenate([[0], np.cumsum(np.bincount(group))])[group[order]]
-    weights, clicked = weights[:, order].astype(np.float64), label[order] > 0
-    others = np.cumsum(weights * ~clicked, 1)
-    below = np.concatenate([np.zeros((len(weights), 1)), others], 1)
-    wins = (below[:, starts[clicked]] + below[:, ends[clicked]]) / 2
-    own = weights[:, clicked]
-    return (own * wins).sum(1) / (own.sum(1) * others[:, -1])
+    order = np.argsort(scores[~clicked], kind="stable")
+    below, owners = scores[~clicked][order], users[~clicked][order]
+    wins = np.zeros(number * (len(below) + 1))
+    for side in ("left", "right"):  # past the others below it, and past those level with it
+        places = users[clicked] * (len(below) + 1) + np.searchsorted(below, scores[clicked], side)
+        wins += np.bincount(places, minlength=len(wins)) / 2
+    wins = wins.reshape(number, -1)[:, ::-1].cumsum(1)[:, ::-1][:, 1:]  # (U, n of others): clicks placed past each
+    columns = np.argsort(owners, kind="stable")
+    present, starts = np.unique(owners[columns], return_index=True)
+    between = np.zeros((number, number), np.float32)
+    between[:, present] = np.add.reduceat(wins[:, columns], starts, axis=1)
+    return between
 
 
 def p_value(differences: np.ndarray, bound: float = 0.0) -> float:

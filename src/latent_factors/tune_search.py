@@ -20,13 +20,13 @@ from pathlib import Path
 
 import optuna
 import pandas as pd
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedSeq
 
 from latent_factors.errors import UserError, tell
 from latent_factors.fit import Task, derive_seeds, set_up
 from latent_factors.paths import root
 from latent_factors.search.methods import METHODS, Case
-from latent_factors.sections import SearchBudget, Section, Seeds
+from latent_factors.sections import SearchBudget, Seeds
 from latent_factors.settings import load_settings, points
 from latent_factors.spaces import log
 from latent_factors.study import MODELS, Plan
@@ -34,19 +34,19 @@ from latent_factors.tasks import prepare
 from latent_factors.tune import edited, flow, try_settings
 
 
-def _dnis(trial: optuna.Trial, _: Section) -> dict:
+def _dnis(trial: optuna.Trial) -> dict:
     return {"alpha_rate": log(trial, "alpha_rate", 1e-3, 0.1), "l1": log(trial, "l1", 1e-5, 0.1)}
 
 
-def _mde(trial: optuna.Trial, _: Section) -> dict:
+def _mde(trial: optuna.Trial) -> dict:
     return {"power": round(trial.suggest_float("power", 0, 1), 3)}
 
 
-def _nis(trial: optuna.Trial, _: Section) -> dict:
+def _nis(trial: optuna.Trial) -> dict:
     return {"controller_rate": log(trial, "controller_rate", 0.01, 0.5), "cost": log(trial, "cost", 0.1, 10)}
 
 
-SPACES: dict[str, tuple[list[str], Callable[[optuna.Trial, Section], dict]]] = {  # what is judged, and what is tried
+SPACES: dict[str, tuple[list[str], Callable[[optuna.Trial], dict]]] = {  # what is judged, and what is tried
     "dnis": (["dnis"], _dnis), "mde": (["mde"], _mde), "nis": (["nis_multi", "nis_single"], _nis),
 }
 
@@ -57,7 +57,6 @@ class Target:
 
     plan: Plan
     problem: Task
-    base: dict
     budget: SearchBudget
     file: Path
     points_at: list[str]
@@ -77,7 +76,7 @@ def target(name: str) -> Target:
     settings, replications = load_settings(), root() / "replications"
     if name in MODELS:
         plan = Plan.of_model(name, settings)
-        base, budget = plan.points[-1].model_dump(), settings.tune.search
+        budget = settings.tune.search
         places = root() / "params.yaml", ["curve", name], ["search", name]
     else:
         studies = load_settings(replications / "params.yaml").studies
@@ -85,19 +84,19 @@ def target(name: str) -> Target:
             known = ", ".join([*MODELS, *studies])
             raise UserError(f"{name} is neither a model of search nor a study of replications/: choose from {known}")
         plan = Plan.of_study(studies[name], settings.compute)
-        base, budget = studies[name].points[0], studies[name].tune
+        budget = studies[name].tune
         places = replications / "params.yaml", ["studies", name, "points"], ["studies", name, "search"]
     with contextlib.chdir(root() if name in MODELS else replications):
         problem = prepare(plan.task, plan.dataset, plan.data, plan.protocol, set_up(plan.compute))
-    return Target(plan, problem, base, budget, *places)
+    return Target(plan, problem, budget, *places)
 
 
 def tune_curve(target: Target, seed: int) -> tuple[list[dict], list[dict]]:
     """Tune the model at each K; return its settings there, and a row a trial."""
     rows, best, start, problem = [], [], None, target.problem
     runs = derive_seeds(Seeds(root=seed, count=1), f"tune/{target.name}")
-    for dim in [point.dim for point in target.plan.points]:
-        base = {"dim": dim} | {key: value for key, value in target.base.items() if key != "dim"}
+    for point in target.plan.points:
+        base = {"dim": point.dim} | point.model_dump()
         trials, start = try_settings(
             target.plan.task, target.plan.model, base, problem, runs, target.budget.curve,
             optuna.samplers.TPESampler(seed=seed), start,
@@ -105,7 +104,7 @@ def tune_curve(target: Target, seed: int) -> tuple[list[dict], list[dict]]:
         score = f"validation_{problem.metric}"
         order = sorted(trials, key=lambda row: row[score], reverse=problem.larger_is_better)
         best.append(base | {key: value for key, value in order[0].items() if key in base})
-        rows += [_record(row.pop("trial"), f"K = {dim}", row.pop(score), row) for row in trials]
+        rows += [_record(row.pop("trial"), f"K = {point.dim}", row.pop(score), row) for row in trials]
     return best, rows
 
 
@@ -118,7 +117,7 @@ def tune_method(target: Target, method: str, seed: int) -> tuple[dict, list[dict
     sign = -1 if problem.larger_is_better else 1
 
     def objective(trial: optuna.Trial) -> float:
-        tried = suggest(trial, section)
+        tried = suggest(trial)
         kept = []
         for one in METHODS[method](case, section.model_copy(update=tried)):
             if one.label in labels:
@@ -145,14 +144,14 @@ def _record(trial: int, tuned: str, score: float, tried: dict) -> dict:
     return {"tuned": tuned, "trial": trial, "validation": float(f"{score:.6g}"), "settings": json.dumps(tried)}
 
 
-def write(target: Target, keys: list[str], value: CommentedMap | CommentedSeq | dict) -> None:
-    """Put settings at their place in the target's file."""
+def write(target: Target, keys: list[str], value: list[dict] | dict) -> None:
+    """Put a curve's points or a method's settings at their place in the target's file."""
     with edited(target.file) as values:
         place = functools.reduce(lambda part, key: part[key], keys[:-1], values)
         if isinstance(value, dict):
             place[keys[-1]].update(value)
         else:
-            place[keys[-1]] = value
+            place[keys[-1]] = CommentedSeq([flow(point) for point in value])
 
 
 def main(names: list[str]) -> None:
@@ -166,7 +165,7 @@ def main(names: list[str]) -> None:
             raise UserError(f"{part} of {name} cannot be tuned: choose curve, {', '.join(SPACES)}")
         if part in ("", "curve") and own.points_at != ["curve", "mf"]:
             best, rows = tune_curve(own, seed)
-            write(own, own.points_at, CommentedSeq([flow(point) for point in best]))
+            write(own, own.points_at, best)
             _append(record, own, name, rows)
             own = replace(own, plan=replace(own.plan, points=points(own.plan.task, own.plan.model, best)))
         for method in SPACES if not part else [part] if part in SPACES else []:
