@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
+from latent_factors import stats
 from latent_factors.claims import Claim, collect, decide, ledger, load_claims, measured
 from latent_factors.errors import UserError
 from latent_factors.evaluate import auc, calibration, logloss, mae, mse, rmse
@@ -217,10 +218,14 @@ def test_the_interval_over_seeds_is_students():
     assert p_value(bootstrap.over_seeds(np.array([1.0]))) > 0.9
 
 
-def test_the_bootstrap_of_the_auc_is_scikit_learns_with_weights():
-    """Each replicate weighs a row by how often its user was drawn; scores are coarse, so there are ties."""
+def test_the_bootstrap_of_the_auc_is_scikit_learns_with_weights(monkeypatch):
+    """Each replicate weighs a row by how often its user was drawn; scores are coarse, so there are ties.
+
+    Users come in the small integers that tables hold, and are counted in several portions.
+    """
+    monkeypatch.setattr(stats, "USERS", 16)
     generator = np.random.default_rng(0)
-    users = np.concatenate([np.arange(40), generator.integers(0, 40, 260)])
+    users = np.concatenate([np.arange(40), generator.integers(0, 40, 260)]).astype(np.int8)
     label = (generator.random(300) < 0.4).astype(np.float32)
     scores = np.round(generator.random((2, 300)) + label * 0.3, 1).astype(np.float32)
     bootstrap = Bootstrap(users, statistics(200), 2)

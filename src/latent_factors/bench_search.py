@@ -158,11 +158,11 @@ def main() -> None:
     point = MF(dim=64, learning_rate=0.001, l2=1.0, l2_bias=0.1, l2_power=0.5, batch_size=BATCH, epochs=1, patience=1)
     rest, held = task.carve(settings.search.mf.shared.alpha_share, 0)
     trainer = Adam("rating.mf", build("mf", point, rest.inputs).to(device), rest, point, 0)
-    train_step = _steps(trainer, rest)
+    trainer.step(*next(rest.batches(trainer.model, torch.Generator(device).manual_seed(0), BATCH)))
     block = frequency_blocks(task.frequency, settings.search.mf.shared.blocks)
     slow = settings.search.mf.dnis.model_copy(update={"alpha_rate": 1e-4})  # some steps do not empty the table
     bilevel = dnis.Bilevel(Warm(trainer, held, [], 0), block, slow)
-    search_step = _steps(bilevel, rest)
+    train_step, search_step = _steps([trainer, bilevel], rest)
     table = bilevel.selection.folded()
     mask = keep_largest(table, RATE)
     left = pruned(bilevel.model, table, mask, functools.partial(build, "mf", point), task, task.mean)
@@ -180,10 +180,11 @@ def main() -> None:
     print(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
 
 
-def _steps(trainer: Adam, task: rating.RatingTask) -> float:
-    """Return the median seconds of a step."""
-    batches = task.batches(trainer.model, torch.Generator(task.ids.device).manual_seed(0), BATCH)
-    return statistics.median(clock(functools.partial(trainer.step, *next(batches))) for _ in range(STEPS))
+def _steps(trainers: list[Adam], task: rating.RatingTask) -> list[float]:
+    """Return the median seconds of a step of each trainer, their steps in turn."""
+    batches = task.batches(trainers[0].model, torch.Generator(task.ids.device).manual_seed(0), BATCH)
+    times = [[clock(functools.partial(trainer.step, *next(batches))) for trainer in trainers] for _ in range(STEPS)]
+    return [statistics.median(own) for own in zip(*times, strict=True)]
 
 
 if __name__ == "__main__":

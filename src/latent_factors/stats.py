@@ -6,6 +6,7 @@ from statsmodels.stats.multitest import multipletests
 from latent_factors.sections import Statistics
 
 FAR = 1e9
+USERS = 256  # clicks of so many users are counted at once
 
 
 class Bootstrap:
@@ -94,15 +95,19 @@ def _wins(scores: np.ndarray, clicked: np.ndarray, users: np.ndarray, number: in
     """
     order = np.argsort(scores[~clicked], kind="stable")
     below, owners = scores[~clicked][order], users[~clicked][order]
-    wins = np.zeros(number * (len(below) + 1))
-    for side in ("left", "right"):  # past the others below it, and past those level with it
-        places = users[clicked] * (len(below) + 1) + np.searchsorted(below, scores[clicked], side)
-        wins += np.bincount(places, minlength=len(wins)) / 2
-    wins = wins.reshape(number, -1)[:, ::-1].cumsum(1)[:, ::-1][:, 1:]  # (U, n of others): clicks placed past each
     columns = np.argsort(owners, kind="stable")
     present, starts = np.unique(owners[columns], return_index=True)
+    own, clicks = users[clicked].astype(np.int64), scores[clicked]
+    places = [np.searchsorted(below, clicks, side) for side in ("left", "right")]  # past those below, and those level
     between = np.zeros((number, number), np.float32)
-    between[:, present] = np.add.reduceat(wins[:, columns], starts, axis=1)
+    for first in range(0, number, USERS):
+        size = min(USERS, number - first)
+        rows = (own >= first) & (own < first + size)
+        wins = np.zeros(size * (len(below) + 1))
+        for place in places:
+            wins += np.bincount((own[rows] - first) * (len(below) + 1) + place[rows], minlength=len(wins)) / 2
+        wins = wins.reshape(size, -1)[:, ::-1].cumsum(1)[:, ::-1][:, 1:]  # (size, n of others): clicks placed past each
+        between[first : first + size, present] = np.add.reduceat(wins[:, columns], starts, axis=1)
     return between
 
 
