@@ -10,6 +10,7 @@ from latent_factors.fit import derive_seeds, fit, set_up
 from latent_factors.runs import load_model, load_run, save_run
 from latent_factors.sections import ALS, MF, Compute, Seeds
 from latent_factors.tasks import rating
+from latent_factors.training import train_points
 
 POINT = MF(dim=3, l2=0.1, l2_bias=0.01, l2_power=0.5, learning_rate=0.02, batch_size=256, epochs=8, patience=3)
 
@@ -37,6 +38,26 @@ def test_the_same_bytes_every_time(task):
     for name, value in first.weights.items():
         assert torch.equal(value, second.weights[name])
     assert first.history == second.history
+
+
+def test_runs_in_processes_of_their_own_are_the_same(task):
+    points = [POINT, POINT.model_copy(update={"dim": 2})]
+    beside, alone = (
+        train_points("rating.mf", task, points, [11, 12], Compute(device="cpu", threads=threads)) for threads in (2, 1)
+    )
+    for point, one, other in zip(points, beside, alone, strict=True):
+        expected = train(task, [11, 12], point)
+        for fitted in (one, other):
+            assert fitted.best.tolist() == expected.best.tolist()
+            assert fitted.history == expected.history
+            assert all(torch.equal(value, fitted.weights[name]) for name, value in expected.weights.items())
+            assert [task.score(model) for model in fitted.models] == fitted.best.tolist()
+
+
+def test_an_error_in_a_process_of_its_own_reaches_the_user(task):
+    point = POINT.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(UserError, match=r"^rating\.mf: the loss became "):
+        train_points("rating.mf", task, [point], [1, 2], Compute(device="cpu", threads=2))
 
 
 def test_the_best_epoch_is_kept(task):

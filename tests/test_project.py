@@ -91,7 +91,7 @@ SHARED = {  # what several models of a task use: every train stage of that task 
     "ctr": {
         f"models/{name}.py" for name in ("autoint", "dnn", "fields", "first_order", "fm", "interacting", "widedeep")
     },
-    "topk": {f"models/{name}.py" for name in ("graph", "losses", "neumf")},
+    "topk": {f"models/{name}.py" for name in ("graph", "losses", "neumf", "pairs")},
 }
 
 

@@ -148,7 +148,7 @@ def test_the_parts_of_a_search_are_disjoint(project, settings, name):
     assert sorted(np.concatenate(rows).tolist()) == list(range(len(np.concatenate(rows))))
     assert held.size == round(0.1 * task.size)
     assert np.array_equal(rest.parts.validation, task.parts.validation)
-    with pytest.raises(UserError, match=r"search.alpha_share 1e-06 .* leaves 0 of \d+ training rows for α"):
+    with pytest.raises(UserError, match=r"shared.alpha_share 1e-06 of the search .* leaves 0 of \d+ training rows"):
         task.carve(1e-6, 1)
 
 

@@ -29,6 +29,12 @@ def test_vectors_are_those_of_the_table(store, rate):
     assert stored(ids[:0]).shape == (0, 3, 64)
 
 
+@pytest.mark.parametrize("id_", [-1, 500])
+def test_an_id_outside_the_table_is_refused(id_):
+    with pytest.raises(IndexError):
+        SparseTable.of(pruned(0.5))(torch.tensor([3, id_]))
+
+
 def test_a_file_gives_the_same_vectors(tmp_path):
     table = pruned(0.9)
     for stored in (SparseTable.of(table), BlockTable.of(table, BLOCK)):

@@ -12,11 +12,12 @@ from scipy.sparse import csr_matrix
 from conftest import HOME, write_inter
 from latent_factors import models
 from latent_factors.data.histories import Histories
-from latent_factors.embedding import UniformTable
+from latent_factors.embedding import SoftSelection, UniformTable
 from latent_factors.errors import UserError
 from latent_factors.fit import fit
 from latent_factors.models import losses
 from latent_factors.models.graph import Graph
+from latent_factors.models.pairs import leads
 from latent_factors.paths import root
 from latent_factors.ranking import ndcg
 from latent_factors.sections import BPR, EASE, IALS, ImplicitNeuMF, ItemKNN, LightGCN, Popular, Ranking, Split
@@ -334,6 +335,26 @@ def test_a_data_set_without_ratings_can_be_ranked_but_not_rated(settings, checke
     assert checkerboard.interactions.rating is None
     with pytest.raises(UserError, match=r"has no column rating"):
         rating.prepare(checkerboard.dataset, settings.data, settings.split, CPU)
+
+
+def test_leads_of_a_table_are_those_of_its_vectors():
+    """With rows that occur twice, in one triple too; and a selection, which the compiled path does not know."""
+    torch.manual_seed(0)
+    table = UniformTable(30, 7, torch.tensor([], dtype=torch.long), scale=3).double()
+    selection = SoftSelection(table, torch.arange(30) // 10).double()
+    ids = torch.randint(0, 30, (3, 200))
+    ids[2, :5] = ids[1, :5]
+    weight = torch.randn(200, dtype=torch.float64)
+    user, item, other = table.weight[ids]
+    expected = (user * (item - other)).sum(-1)
+    (gradient,) = torch.autograd.grad(expected, table.weight, weight)
+    for embedding in (table, selection):
+        found = leads(embedding, ids)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(torch.autograd.grad(found, table.weight, weight)[0], gradient)
+    for wrong in (-1, 30):
+        with pytest.raises(IndexError):
+            leads(table, torch.tensor([[0], [1], [wrong]]))
 
 
 def test_the_readmes_recommender_works(checkerboard):

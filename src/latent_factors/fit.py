@@ -101,27 +101,34 @@ def derive_seeds(seeds: Seeds, name: str) -> list[int]:
 
 
 def fit(name: str, build: Callable[[], nn.Module], task: Task, settings: Section, seeds: list[int]) -> Fit:
-    """Train a model under each seed and keep the weights of its best validation epoch.
+    """Train a model under each seed, as `fit_run` does."""
+    runs = [
+        fit_run(f"{name}  run {number}/{len(seeds)}", build, task, settings, seed)
+        for number, seed in enumerate(seeds, 1)
+    ]
+    models, best, histories = zip(*runs, strict=True)
+    return Fit(list(models), torch.tensor(best), [row for rows in histories for row in rows])
+
+
+def fit_run(
+    title: str, build: Callable[[], nn.Module], task: Task, settings: Section, seed: int
+) -> tuple[nn.Module, float, list[dict]]:
+    """Train a model under one seed to its best validation epoch; return it, its score there, and a row an epoch.
 
     `build` makes an untrained model from torch's global generator. A model with a method `sweep` is fitted by
     calling it once an epoch, any other by Adam on shuffled batches. Training ends once the score has not improved
-    for `settings.patience` epochs, at the latest after `settings.epochs`. A line an epoch goes to stderr.
+    for `settings.patience` epochs, at the latest after `settings.epochs`. A line an epoch goes to stderr, after
+    `title`, which begins with TASK.MODEL.
 
     Raises UserError when the loss stops being finite.
     """
-    models, best, history = [], [], []
-    dim = f" K={settings.dim}" if hasattr(settings, "dim") else ""
-    for run, seed in enumerate(seeds, 1):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = build().to(task.frequency.device)
-        kind = Sweeps if hasattr(model, "sweep") else Adam
-        trainer = kind(name, model, task, settings, seed)
-        score, rows = train(f"{name}{dim}  run {run}/{len(seeds)}", trainer, task, settings.epochs, settings.patience)
-        models.append(model)
-        best.append(score)
-        history += [{"seed": seed, **row} for row in rows]
-    return Fit(models, torch.tensor(best), history)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build().to(task.frequency.device)
+    kind = Sweeps if hasattr(model, "sweep") else Adam
+    trainer = kind(title.split()[0], model, task, settings, seed)
+    score, rows = train(title, trainer, task, settings.epochs, settings.patience)
+    return model, score, [{"seed": seed, **row} for row in rows]
 
 
 def train(title: str, trainer: "Adam | Sweeps", task: Task, epochs: int, patience: int) -> tuple[float, list[dict]]:

@@ -3,7 +3,9 @@
 Both give the vectors of the table they were made of, to the last bit, and hold nothing that can be trained.
 """
 
+import numpy as np
 import torch
+from numba import njit
 from torch import Tensor, nn
 
 
@@ -42,6 +44,11 @@ class SparseTable(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vectors (..., K) of ids (...)."""
         flat = ids.reshape(-1)
+        if flat.device.type == "cpu":
+            vectors = self.values.new_empty(len(flat) * self.dim)
+            stored = (part.numpy() for part in (self.values, self.columns, self.starts, self.counts, flat))
+            _rows(*stored, self.dim, vectors.numpy())
+            return vectors.view(*ids.shape, self.dim)
         row, place = ragged(self.starts.index_select(0, flat), self.counts.index_select(0, flat).long())
         cells = row * self.dim + self.columns.index_select(0, place)
         vectors = self.values.new_zeros(len(flat) * self.dim).scatter_(0, cells, self.values.index_select(0, place))
@@ -93,6 +100,19 @@ class BlockTable(nn.Module):
             own = (block == number).nonzero()[:, 0]
             vectors[own[:, None], columns] = rows.index_select(0, place.index_select(0, own))
         return vectors.view(*ids.shape, self.dim)
+
+
+@njit(cache=True)
+def _rows(values, columns, starts, counts, ids, dim, vectors):
+    """Fill the vectors (B K) of ids (B,) in one pass over memory; unsigned places cannot count from the end."""
+    for row in range(len(ids)):
+        if not 0 <= ids[row] < len(counts):
+            raise IndexError("an id lies outside the table")
+        first, start = np.uintp(row * dim), np.uintp(starts[ids[row]])
+        for column in range(np.uintp(dim)):
+            vectors[first + column] = 0
+        for place in range(start, start + np.uintp(counts[ids[row]])):
+            vectors[first + np.uintp(columns[place])] = values[place]
 
 
 def ragged(starts: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,14 +5,10 @@
     outputs.safetensors     <label>/<point>/<name> (S, ...), what the task keeps of its test predictions, and line (n,),
                             the lines of the .inter file that they were made for
     paths.safetensors       <label>/<run> (E + 1, L, K), α before the search and after each epoch up to the one kept
-
-Seeds run in as many processes as there are threads, one thread each: steps of such models are too short to share.
 """
 
 import functools
 import json
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +19,7 @@ from torch import Tensor
 from latent_factors.errors import UserError
 from latent_factors.fit import Task, set_up
 from latent_factors.models import width
+from latent_factors.processes import spread
 from latent_factors.search.methods import METHODS, Case, Kept
 from latent_factors.sections import Compute, Data, Search, Section, Settings, Shared
 from latent_factors.settings import TASKS, points, typed_protocol
@@ -82,12 +79,7 @@ def run(plan: Plan, method: str, seeds: list[int], folder: Path) -> list[dict]:
 
     Raises UserError for anything wrong with the data or the settings.
     """
-    work, workers = functools.partial(_run, plan, method), min(plan.compute.threads, len(seeds))
-    if workers == 1:
-        runs = [work(seed) for seed in seeds]
-    else:
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            runs = list(pool.map(work, seeds))
+    runs = spread(functools.partial(_run, plan, method), seeds, plan.compute)
     rows, outputs, paths = [], {}, {}
     for same in zip(*runs, strict=True):  # one label and point under every seed
         label, point = same[0].label, same[0].point

@@ -32,8 +32,8 @@ class Parts:
         size = round(share * len(order))
         if not 0 < size < len(order):
             raise UserError(
-                f"search.alpha_share {share} in params.yaml leaves {size} of {len(order)} training rows for α; choose"
-                " a larger data set or another share"
+                f"shared.alpha_share {share} of the search in params.yaml leaves {size} of {len(order)} training rows"
+                " for α; choose a larger data set or another share"
             )
         held, rest = (np.sort(self.train[rows]) for rows in (order[:size], order[size:]))
         return replace(self, train=rest), replace(self, train=held)

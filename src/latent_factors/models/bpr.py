@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from latent_factors.embedding import Penalty
 from latent_factors.models import Inputs
 from latent_factors.models.losses import bpr
+from latent_factors.models.pairs import leads
 from latent_factors.sections import BPR
 
 
@@ -30,8 +31,7 @@ class Model(nn.Module):
 
     def loss(self, ids: Tensor) -> Tensor:
         """Return the mean loss () of events with a negative each (3, B): user, item, other item."""
-        user, item, other = self.embedding(ids)  # (B, K) each
-        return bpr((user * (item - other)).sum(-1))
+        return bpr(leads(self.embedding, ids))
 
     def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return λ Σ_f w_f ‖e_f‖² for weights w (N,)."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from latent_factors.embedding import MaskedTable
 from latent_factors.errors import UserError
-from latent_factors.fit import Task, derive, fit
+from latent_factors.fit import Task, derive, fit_run
 from latent_factors.models import build, width
 from latent_factors.search import dnis, nis
 from latent_factors.search.blocks import frequency_blocks, random_blocks
@@ -89,7 +89,7 @@ class Case:
     def train(self, point: Section, wrap: Callable = lambda table: table) -> nn.Module:
         """Train the model with other settings, or another embedding, from scratch."""
         make = functools.partial(build, self.model, point, self.task.inputs, wrap)
-        return fit(self.name, make, self.task, point, [self.seed]).models[0]
+        return fit_run(f"{self.name} K={point.dim}", make, self.task, point, self.seed)[0]
 
     def masked(self, mask: Tensor) -> nn.Module:
         """Train the model from scratch with nothing but the entries of a mask (N, K)."""
