@@ -11,10 +11,11 @@ from latent_factors.data import planted
 from latent_factors.data.atomic import write_atomic
 from latent_factors.fit import derive
 from latent_factors.models import build
+from latent_factors.processes import spread
 from latent_factors.search import dnis
 from latent_factors.search.blocks import frequency_blocks
 from latent_factors.search.warm import warm_start
-from latent_factors.sections import Clicks, Data, Planted, Split
+from latent_factors.sections import Clicks, Compute, Data, Planted, Split
 from latent_factors.tasks import prepare
 
 KEPT = 0.1  # α above which a dimension counts as kept
@@ -23,6 +24,15 @@ DATA = Data(
     user="user_id", item="item_id", rating="rating", timestamp="timestamp", duplicates="refuse", min_user_ratings=1,
     min_item_ratings=1,
 )
+
+
+def recover_all(settings: Planted, jobs: list[tuple[str, int, int]], compute: Compute) -> list[list[int]]:
+    """Return what `recover` finds for each job: a model, rows and a seed."""
+    return spread(functools.partial(_recover, settings), jobs, compute)
+
+
+def _recover(settings: Planted, job: tuple[str, int, int]) -> list[int]:
+    return recover(settings, *job)
 
 
 def recover(settings: Planted, model: str, rows: int, seed: int) -> list[int]:
