@@ -5,6 +5,7 @@ Steps of models this small are too short for threads to share: two runs side by 
 
 import multiprocessing
 import pickle
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
@@ -13,6 +14,10 @@ from latent_factors.fit import set_up
 from latent_factors.sections import Compute
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
+
+# A forked process need not import torch again. With one thread it never enters OpenMP, which would not survive a fork;
+# torch's own loader of data does the same.
+START = "fork" if sys.platform == "linux" else "spawn"
 
 _work: Callable | None = None  # of this process
 
@@ -25,17 +30,17 @@ def spread(work: Callable[[Item], Result], items: list[Item], compute: Compute) 
     workers = 1 if set_up(compute).type == "cuda" else min(compute.threads, len(items))
     if workers == 1:
         return list(map(work, items))
-    alone, context = compute.model_copy(update={"threads": 1}), multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _begin, (pickle.dumps(work), alone)) as pool:
+    alone, context = compute.model_copy(update={"threads": 1}), multiprocessing.get_context(START)
+    with ProcessPoolExecutor(workers, context, _begin, (work, alone)) as pool:
         return [pickle.loads(result) for result in pool.map(_one, items)]
 
 
-def _begin(work: bytes, compute: Compute) -> None:
-    """Unpack the work; as bytes, tensors come by value and not as open files of shared memory."""
+def _begin(work: Callable, compute: Compute) -> None:
     global _work
     set_up(compute)
-    _work = pickle.loads(work)
+    _work = work
 
 
 def _one(item: Item) -> bytes:
+    """Do one item; as bytes, tensors come back by value and not as open files of shared memory."""
     return pickle.dumps(_work(item))
