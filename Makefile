@@ -13,7 +13,7 @@ repro: .venv/ready data  ## everything: environment, data, pipeline, reports
 
 test: .venv/ready  ## every test
 	ruff check .
-	pytest
+	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist worksteal
 
 lab: .venv/ready  ## JupyterLab; notebooks are saved without outputs
 	jupyter lab notebooks

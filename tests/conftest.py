@@ -16,26 +16,21 @@ hypothesis_settings.register_profile("here", max_examples=60, deadline=None)
 hypothesis_settings.load_profile("here")
 
 HOME = Path(__file__).parent.parent
+MIRROR = os.environ.get("LATENT_FACTORS_MIRROR")  # a folder of larger data sets
 INTER = {"user_id": "token", "item_id": "token", "rating": "float", "timestamp": "float"}
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without a mirror folder, set its tests aside and remember how many they are."""
-    if os.environ.get("LATENT_FACTORS_MIRROR"):
-        return
-    aside = [item for item in items if item.get_closest_marker("mirror")]
-    items[:] = [item for item in items if item not in aside]
-    config.hook.pytest_deselected(items=aside)
-    config.stash[ASIDE] = len(aside)
+    """Without a mirror folder, set its tests aside."""
+    if not MIRROR:
+        aside = [item for item in items if item.get_closest_marker("mirror")]
+        items[:] = [item for item in items if item not in aside]
+        config.hook.pytest_deselected(items=aside)
 
 
-ASIDE = pytest.StashKey[int]()
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    aside = config.stash.get(ASIDE, 0)
-    if aside:
-        terminalreporter.write_line(f"{aside} tests need the data sets of LATENT_FACTORS_MIRROR, which is not set")
+def pytest_terminal_summary(terminalreporter):
+    if not MIRROR:
+        terminalreporter.write_line("Tests of tests/test_mirror.py need LATENT_FACTORS_MIRROR, which is not set")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from ruamel.yaml import YAML
 
 import tiny
@@ -19,14 +21,25 @@ KILLS = 10
 SOME = ("settings", "chapter-00", "chapter-10")  # a small part of the pipeline
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    """A tiny project whose pipeline ran once, results committed."""
-    folder = tiny.make(tmp_path_factory.mktemp("tiny"))
-    command(folder, "dvc", "repro")
-    command(folder, "git", "add", "--all")
-    command(folder, "git", "commit", "--quiet", "--message", "results")
+@pytest.fixture(scope="session")
+def built(tmp_path_factory, worker_id):
+    """A tiny project whose pipeline ran once, results committed; processes of pytest-xdist share one."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "tiny"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.with_suffix(".done").exists():
+            tiny.make(folder)
+            command(folder, "dvc", "repro")
+            command(folder, "git", "add", "--all")
+            command(folder, "git", "commit", "--quiet", "--message", "results")
+            folder.with_suffix(".done").touch()
     return folder
+
+
+@pytest.fixture
+def clone(built, tmp_path):
+    """A copy of it, to change at will."""
+    return shutil.copytree(built, tmp_path / "tiny", symlinks=True)
 
 
 def ran(printed: str) -> set[str]:
@@ -79,8 +92,6 @@ def test_changing_a_search_reruns_that_method_and_its_readers(clone):
         assert {f"search-rating@tiny-rating-mf-{method}" for method in ("uniform", "magnitude", "dnis")} == set(
             re.findall(r"search-rating@[\w-]+", printed)
         )
-    command(clone, "git", "checkout", "--quiet", ".")
-    command(clone, "dvc", "checkout", "--quiet")
 
 
 def test_an_unknown_key_stops_before_training(clone):
@@ -93,7 +104,6 @@ def test_an_unknown_key_stops_before_training(clone):
     printed = command(clone, "dvc", "repro", check=False)
     assert "error: params.yaml: dataset tinny is not under data/; `make data` fetches a catalogued one" in printed
     assert "train-" not in printed
-    command(clone, "git", "checkout", "--quiet", ".")
 
 
 def test_an_experiment_is_compared(clone):
@@ -102,8 +112,6 @@ def test_an_experiment_is_compared(clone):
     assert "rating.mf.dim" in shown
     assert "rating.mf.rmse" in shown
     assert len(shown.strip().splitlines()) == 5
-    command(clone, "git", "checkout", "--quiet", ".")
-    command(clone, "dvc", "checkout", "--quiet")
 
 
 def test_push_and_pull(clone, tmp_path):
@@ -118,7 +126,7 @@ def test_push_and_pull(clone, tmp_path):
 
 
 def test_killed_at_any_moment_the_next_run_completes_with_the_same_hashes(clone, tmp_path):
-    folder = tiny.make(tmp_path)
+    folder = tiny.make(tmp_path / "killed")
     moments = np.random.default_rng(os.getpid()).uniform(0.5, 8, KILLS)
     print("killed after", moments.round(2))
     for number, moment in enumerate(moments):
@@ -158,7 +166,6 @@ def test_files_that_dvc_left_half_written_are_moved_aside(clone):
     conflict = f"schema: '2.0'\n<<<<<<< ours\n{whole}\n=======\n>>>>>>> theirs\n"
     lock.write_text(conflict)
     assert heal(clone) == []
-    lock.write_text(whole)
 
 
 def test_chapters_run_again_to_the_same_outputs(clone):

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from conftest import HOME, planted, write_inter
 from latent_factors.data.atomic import write_atomic
 
-ENVIRONMENT = os.environ | {
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org",
     "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org",
@@ -36,6 +36,7 @@ def command(folder: Path, *words: str, check: bool = True) -> str:
 
 def make(folder: Path) -> Path:
     """Clone this project as it stands into `folder`, with made data and tiny parameters, committed."""
+    folder.mkdir(exist_ok=True)
     listed = command(HOME, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     for name in listed:
         made_by_pipeline = name.startswith("reports/") and name not in KEPT and "/replications/" not in name
