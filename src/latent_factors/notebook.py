@@ -144,23 +144,24 @@ def _check_kernel() -> None:
 
 
 def _execute(source, notebook: Path, parameters: dict, part: Path):
-    import papermill
-    from nbclient.exceptions import DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
-    from traitlets.config import Config
-
     os.environ |= {"LATENT_FACTORS_OUT": str(part), "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0"}
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm would like bars in notebooks; none are wanted
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # waiting threads sleep soon: else two runs at a time crawl
     _end_with_parent()
     print(f"{notebook}", *(f"{name}={value}" for name, value in parameters.items() if isinstance(value, str)),
           file=sys.stderr, flush=True)
+    kernel = _start_kernel()
+
+    import papermill  # while the kernel starts
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
     half = part / "half.ipynb"
     try:
         executed = papermill.execute_notebook(
             source, half, parameters, kernel_name=KERNEL, language="python", cwd=root(), progress_bar=False,
             request_save_on_cell_execute=False, stderr_file=sys.stderr, record_timing=False, coalesce_streams=True,
-            config=Config({"KernelManager": {"transport": "ipc"}}),
+            km=kernel,
         )
     except PapermillExecutionError as error:
         kept = _keep(half, notebook)
@@ -174,8 +175,22 @@ def _execute(source, notebook: Path, parameters: dict, part: Path):
         ) from None
     except DeadKernelError:
         raise UserError(f"{notebook}: the kernel died, mostly for want of memory; lower batch_size or dim") from None
+    finally:
+        kernel.shutdown_kernel(now=True)
     half.unlink()
     return executed
+
+
+def _start_kernel():
+    """Start a kernel that imports what takes long while this process does the same, and binds no name by it."""
+    from jupyter_client import KernelManager
+
+    kernel = KernelManager(
+        kernel_name=KERNEL, transport="ipc", client_class="jupyter_client.asynchronous.AsyncKernelClient"
+    )
+    early = "; ".join(f"__import__('{name}')" for name in ("torch", "pandas"))
+    kernel.start_kernel(cwd=str(root()), extra_arguments=[f"--InteractiveShellApp.exec_lines={early};"])
+    return kernel
 
 
 def _keep(half: Path, notebook: Path) -> str:
