@@ -54,7 +54,9 @@ class Histories:
         """
         free = self.catalogue - self.counts[users]
         r = (torch.rand(users.shape, generator=generator, dtype=torch.float64, device=users.device) * free).long()
-        below = torch.searchsorted(self._gaps, users * (self.catalogue + 1) + r, right=True) - self.starts[users]
+        keys, order = (users * (self.catalogue + 1) + r).flatten().sort()  # sorted, they are found in half the time
+        found = torch.searchsorted(self._gaps, keys, right=True)
+        below = torch.empty_like(found).scatter_(0, order, found).view_as(r) - self.starts[users]
         return (r + below).clamp(max=self.catalogue - 1)
 
     @cached_property

@@ -1,5 +1,6 @@
 """What pairwise ranking asks of a table: the lead of one item over another, in one pass over memory on a CPU."""
 
+import numpy as np
 import torch
 from numba import njit
 from torch import Tensor, nn
@@ -41,22 +42,24 @@ class _Leads(Function):
 
 @compiled
 def _forward(table, ids, values):
+    number, dim = table.shape
     for row in range(ids.shape[1]):
-        if ids[:, row].min() < 0 or ids[:, row].max() >= len(table):
+        user, item, other = ids[0, row], ids[1, row], ids[2, row]
+        if min(user, item, other) < 0 or max(user, item, other) >= number:
             raise IndexError("an id lies outside the table")
-        user, item, other = table[ids[0, row]], table[ids[1, row]], table[ids[2, row]]
+        u, i, j = np.uintp(user), np.uintp(item), np.uintp(other)  # unsigned: no check for counting from the end
         total = table.dtype.type(0)
-        for k in range(table.shape[1]):
-            total += user[k] * (item[k] - other[k])
+        for k in range(np.uintp(dim)):
+            total += table[u, k] * (table[i, k] - table[j, k])
         values[row] = total
 
 
 @compiled
 def _backward(table, ids, gradient, sums):
     for row in range(ids.shape[1]):
-        u, i, j = ids[0, row], ids[1, row], ids[2, row]
-        for k in range(table.shape[1]):
-            own, lead = gradient[row] * table[u, k], table[i, k] - table[j, k]
-            sums[u, k] += gradient[row] * lead
+        u, i, j, weight = np.uintp(ids[0, row]), np.uintp(ids[1, row]), np.uintp(ids[2, row]), gradient[row]
+        for k in range(np.uintp(table.shape[1])):
+            own, lead = weight * table[u, k], table[i, k] - table[j, k]
+            sums[u, k] += weight * lead
             sums[i, k] += own
             sums[j, k] -= own
