@@ -25,7 +25,7 @@ ROUNDS = 3  # of both in turn, so that a slow minute of the machine slows both
 REPEATS = 5  # of ours in a round
 MOST_EPOCHS = 100
 SEEDS = 3  # of both, in the comparison of quality
-TRIALS = 16  # of ours there: settings for other rows and another K would not be fair to either
+TRIALS = 8  # of ours there: settings for other rows and another K would not be fair to either
 
 # Each peer's model on the same rows and fields, with its K, batch and layers.
 CLICKS = Clicks(
