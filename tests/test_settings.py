@@ -1,9 +1,12 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import nbformat
 import pytest
 
+from conftest import HOME
 from latent_factors.errors import UserError
 from latent_factors.sections import Mean
 from latent_factors.settings import load_settings, points, section
@@ -71,6 +74,16 @@ def test_curve_dimensions_must_rise(project):
     path.write_text(path.read_text().replace("- {dim: 2,", "- {dim: 1,", 1))
     with pytest.raises(UserError, match=r"curve.mf: dimensions must rise"):
         load_settings()
+
+
+def test_replications_have_every_section_that_their_notebooks_declare(monkeypatch):
+    monkeypatch.chdir(HOME / "replications")
+    for path in sorted(Path().glob("*.ipynb")):
+        (cell,) = (
+            cell for cell in nbformat.read(path, as_version=4).cells if "parameters" in cell.metadata.get("tags", [])
+        )
+        exec(cell.source, {})
+    assert section("boundary")[0] == 0.0
 
 
 def test_missing_file_and_unknown_section(project):

@@ -60,8 +60,10 @@ def section(key: str) -> Any:
         value = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
         if value is None:
             raise UserError(f"params.yaml has no section {key}: name one that it has")
-    if isinstance(value, list):
-        return [entry.model_dump() for entry in value]
+    return [_plain(entry) for entry in value] if isinstance(value, list) else _plain(value)
+
+
+def _plain(value: Any) -> Any:
     return value.model_dump() if isinstance(value, Section) else value
 
 
