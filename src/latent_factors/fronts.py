@@ -3,7 +3,7 @@
 What is best the validation part says, seed by seed; what is compared are test scores, by the paired bootstrap.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -74,6 +74,7 @@ class Compared:
 
     study: Study
     judge: Judge
+    _known: dict[tuple, REPLICATES] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, study: Study, name: str, task: Task, statistics: Statistics) -> "Compared":
@@ -103,11 +104,11 @@ class Compared:
     def score(self, labels: list[str], budget: int | None = None) -> REPLICATES | None:
         """Return the test metric of the best models within a budget; None where a seed has none."""
         chosen = self.best(labels, budget)
-        return None if chosen is None else self._of(chosen)
+        return None if chosen is None else self._of(tuple((row["label"], row["point"]) for row in chosen))
 
     def point(self, label: str, point: str) -> REPLICATES:
         """Return the test metric of one operating point."""
-        return self.judge.replicates(self.study.outputs[label, point])
+        return self._of(((label, point),) * self.judge.seeds)
 
     def gain(self, one: list[str], other: list[str], budgets: list[int]) -> REPLICATES | None:
         """Return by how much one is better than another, averaged over the budgets that both can meet; None if none."""
@@ -128,11 +129,14 @@ class Compared:
         dims = np.array(row["dims"])  # (S, L)
         return self.judge.bootstrap.over_seeds((dims[:, 0] - dims[:, -1]) / dims.mean(1))
 
-    def _of(self, chosen: list[dict]) -> REPLICATES:
-        outputs = [self.study.outputs[row["label"], row["point"]] for row in chosen]
-        return self.judge.replicates({
-            name: torch.stack([own[name][seed] for seed, own in enumerate(outputs)]) for name in outputs[0]
-        })
+    def _of(self, chosen: tuple[tuple[str, str], ...]) -> REPLICATES:
+        """Return the test metric of a label and point a seed; a choice met again is not judged again."""
+        if chosen not in self._known:
+            outputs = [self.study.outputs[one] for one in chosen]
+            self._known[chosen] = self.judge.replicates({
+                name: torch.stack([own[name][seed] for seed, own in enumerate(outputs)]) for name in outputs[0]
+            })
+        return self._known[chosen]
 
 
 def effects(compared: Compared, rates: list[float]) -> dict[str, REPLICATES]:
