@@ -32,6 +32,6 @@ clean:  ## remove what `make repro` can make again; data, environment and DVC's 
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	python -m pip install --quiet --requirement requirements.lock
+	python -m pip install --quiet --no-compile --requirement requirements.lock  # most modules are never imported
 	python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@

@@ -19,7 +19,7 @@ from latent_factors.models import build
 from latent_factors.sections import Clicks, Section, Seeds, Settings, Split
 from latent_factors.settings import points
 from latent_factors.tasks import prepare
-from latent_factors.tune import try_settings
+from latent_factors.tune import best, try_settings
 
 ROUNDS = 3  # of both in turn, so that a slow minute of the machine slows both
 REPEATS = 5  # of ours in a round
@@ -157,7 +157,5 @@ def _tuned(model: str, base: dict, problem: Task, run: int) -> Section:
     """Return a click model's best setting of some trials by validation."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trials, _ = try_settings("ctr", model, base, problem, [run], TRIALS, optuna.samplers.TPESampler(seed=0))
-    pick = max if problem.larger_is_better else min
-    best = pick(trials, key=lambda row: row[f"validation_{problem.metric}"])
-    (point,) = points("ctr", model, base | {key: value for key, value in best.items() if key in base})
+    (point,) = points("ctr", model, best(base, trials, problem))
     return point

@@ -78,14 +78,21 @@ def try_settings(
     return rows, study.best_params
 
 
+def best(base: dict, trials: list[dict], problem: Task) -> dict:
+    """Return the settings `base` with what the best of some trials by validation set in them."""
+    pick = max if problem.larger_is_better else min
+    row = pick(trials, key=lambda row: row[f"validation_{problem.metric}"])
+    return base | {key: value for key, value in row.items() if key in base}
+
+
 def _score(task: str, model: str, values: dict, problem: Task, runs: list[int]) -> float:
     """Return the mean validation score of some runs, to six digits."""
     (point,) = points(task, model, values)
     try:
-        best = fit(f"{task}.{model}", lambda: build(model, point, problem.inputs), problem, point, runs).best
+        scores = fit(f"{task}.{model}", lambda: build(model, point, problem.inputs), problem, point, runs).best
     except UserError:  # the loss became NaN: a bad trial, not a bad study
         return -float("inf") if problem.larger_is_better else float("inf")
-    return float(f"{best.mean().item():.6g}")
+    return float(f"{scores.mean().item():.6g}")
 
 
 def finals(task: str, model: str, settings: Settings, problem: Task, trials: pd.DataFrame) -> pd.DataFrame:
@@ -112,8 +119,8 @@ def write_winners(path: Path, task: str, model: str, ranked: pd.DataFrame) -> No
         section = values[task][model]
         tuned = [key for key in section if key in ranked and ranked[key].notna().all()]
         if task == "rating" and model in values["curve"]:
-            best = ranked.groupby("dim").head(1).sort_values("dim")
-            rows = [{**section, **_plain(section, row, tuned)} for row in best.to_dict("records")]
+            winners = ranked.groupby("dim").head(1).sort_values("dim")
+            rows = [{**section, **_plain(section, row, tuned)} for row in winners.to_dict("records")]
             values["curve"][model] = CommentedSeq([flow(row) for row in rows])
         section.update(_plain(section, ranked.iloc[0].to_dict(), tuned))
         values[task].yaml_add_eol_comment(f"tuned in {len(ranked)} trials", model)

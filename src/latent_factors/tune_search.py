@@ -31,7 +31,7 @@ from latent_factors.settings import load_settings, points
 from latent_factors.spaces import log
 from latent_factors.study import MODELS, Plan
 from latent_factors.tasks import prepare
-from latent_factors.tune import edited, flow, try_settings
+from latent_factors.tune import best, edited, flow, try_settings
 
 
 def _dnis(trial: optuna.Trial) -> dict:
@@ -93,7 +93,7 @@ def target(name: str) -> Target:
 
 def tune_curve(target: Target, seed: int) -> tuple[list[dict], list[dict]]:
     """Tune the model at each K; return its settings there, and a row a trial."""
-    rows, best, start, problem = [], [], None, target.problem
+    rows, winners, start, problem = [], [], None, target.problem
     runs = derive_seeds(Seeds(root=seed, count=1), f"tune/{target.name}")
     for point in target.plan.points:
         base = {"dim": point.dim} | point.model_dump()
@@ -101,11 +101,10 @@ def tune_curve(target: Target, seed: int) -> tuple[list[dict], list[dict]]:
             target.plan.task, target.plan.model, base, problem, runs, target.budget.curve,
             optuna.samplers.TPESampler(seed=seed), start,
         )
+        winners.append(best(base, trials, problem))
         score = f"validation_{problem.metric}"
-        order = sorted(trials, key=lambda row: row[score], reverse=problem.larger_is_better)
-        best.append(base | {key: value for key, value in order[0].items() if key in base})
         rows += [_record(row.pop("trial"), f"K = {point.dim}", row.pop(score), row) for row in trials]
-    return best, rows
+    return winners, rows
 
 
 def tune_method(target: Target, method: str, seed: int) -> tuple[dict, list[dict]]:
@@ -136,8 +135,8 @@ def tune_method(target: Target, method: str, seed: int) -> tuple[dict, list[dict
 
 def within(kept: list[tuple[int, float]], budgets: list[int], larger_is_better: bool) -> float:
     """Return the mean over budgets of the best score of models (entries, score) that fit; NaN where none does."""
-    best = functools.partial(max if larger_is_better else min, default=math.nan)
-    return sum(best(score for entries, score in kept if entries <= budget) for budget in budgets) / len(budgets)
+    pick = functools.partial(max if larger_is_better else min, default=math.nan)
+    return sum(pick(score for entries, score in kept if entries <= budget) for budget in budgets) / len(budgets)
 
 
 def _record(trial: int, tuned: str, score: float, tried: dict) -> dict:
@@ -164,13 +163,13 @@ def main(names: list[str]) -> None:
         if part not in ("", "curve", *SPACES):
             raise UserError(f"{part} of {name} cannot be tuned: choose curve, {', '.join(SPACES)}")
         if part in ("", "curve") and own.points_at != ["curve", "mf"]:
-            best, rows = tune_curve(own, seed)
-            write(own, own.points_at, best)
+            winners, rows = tune_curve(own, seed)
+            write(own, own.points_at, winners)
             _append(record, own, name, rows)
-            own = replace(own, plan=replace(own.plan, points=points(own.plan.task, own.plan.model, best)))
+            own = replace(own, plan=replace(own.plan, points=points(own.plan.task, own.plan.model, winners)))
         for method in SPACES if not part else [part] if part in SPACES else []:
-            best, rows = tune_method(own, method, seed)
-            write(own, [*own.search_at, method], best)
+            winner, rows = tune_method(own, method, seed)
+            write(own, [*own.search_at, method], winner)
             _append(record, own, name, rows)
 
 
@@ -185,9 +184,9 @@ def _append(record: Path, own: Target, name: str, rows: list[dict]) -> None:
         trials = pd.concat([old[~same], trials], ignore_index=True)
     record.parent.mkdir(parents=True, exist_ok=True)
     trials.to_csv(record, index=False)
-    best = max if own.problem.larger_is_better else min
+    pick = max if own.problem.larger_is_better else min
     scores = [row["validation"] for row in rows]
-    print(f"{name}: {rows[-1]['tuned']}, best of {len(rows)} trials {best(scores):.4f}")
+    print(f"{name}: {rows[-1]['tuned']}, best of {len(rows)} trials {pick(scores):.4f}")
 
 
 if __name__ == "__main__":

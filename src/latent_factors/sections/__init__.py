@@ -1,0 +1,73 @@
+"""The sections of params.yaml, typed; a key that is not here is refused.
+
+Nothing has a default: every value stands in params.yaml and nowhere else. So these files cannot change a result, and no
+stage but the check of params.yaml depends on them.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from latent_factors.sections.base import *
+from latent_factors.sections.models import *
+from latent_factors.sections.protocols import *
+from latent_factors.sections.search import *
+
+
+class Settings(Section):
+    """The whole of params.yaml."""
+
+    dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    data: Data
+    split: Split
+    seeds: Seeds
+    compute: Compute
+    statistics: Statistics
+    ranking: Ranking
+    rating: Rating
+    topk: TopK
+    curve: Curve
+    search: Searches
+    clicks: Clicks
+    ctr: CTR
+    ctr_attributes: CTR
+    tune: Tune
+
+
+class Study(Section):
+    """Input search for one model on one data set; `protocol` is the section that cuts and judges its task."""
+
+    dataset: str
+    task: Literal["rating", "ctr", "ctr_attributes", "topk"]
+    model: str
+    data: Data
+    protocol: dict
+    points: Annotated[list[dict], Field(min_length=1)]
+    search: Search
+    tune: SearchBudget
+
+
+class Planted(Section):
+    """Recovery of planted ranks: `ranks` of the frequency blocks, `fall` of the frequency from block to block."""
+
+    users: Count
+    items: Count
+    rows: Annotated[list[Count], Field(min_length=1)]
+    ranks: Annotated[list[Count], Field(min_length=2)]
+    noise: Rate
+    scale: Rate
+    fall: Rate
+    mf: MF
+    fm: FM
+    dnis: DNIS
+
+
+class Replications(Section):
+    """The whole of replications/params.yaml."""
+
+    seeds: Seeds
+    compute: Compute
+    statistics: Statistics
+    planted: Planted
+    boundary: Annotated[list[Strength], Field(min_length=2)]
+    studies: dict[str, Study]

@@ -1,0 +1,208 @@
+"""The settings of every model, by task."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from latent_factors.sections.base import Count, Rate, Section, Strength
+
+
+class Exact(Section):
+    """A model solved in one pass."""
+
+    epochs: ClassVar[int] = 1
+    patience: ClassVar[int] = 1
+    random: ClassVar[bool] = False
+
+
+class Mean(Exact):
+    """The global mean: nothing to set."""
+
+
+class Biases(Exact):
+    """Damped user and item biases."""
+
+    user_damping: Strength
+    item_damping: Strength
+
+
+class Factors(Section):
+    """What every factor model has: K, how frequency tilts the penalty, and when training ends."""
+
+    dim: Count
+    l2_power: Annotated[float, Field(ge=0, le=1)]
+    epochs: Count
+    patience: Count
+
+
+class ALS(Factors):
+    """Biased matrix factorisation by alternating ridge regressions."""
+
+    l2: Rate
+    l2_bias: Rate
+
+
+class Gradient(Factors):
+    """A factor model trained with Adam."""
+
+    learning_rate: Rate
+    l2: Strength
+    batch_size: Count
+
+
+class MF(Gradient):
+    """Biased matrix factorisation by stochastic gradients."""
+
+    l2_bias: Strength
+
+
+class MLP(Gradient):
+    """Learned similarity."""
+
+
+class NeuMF(Gradient):
+    """Generalised matrix factorisation beside an MLP."""
+
+
+class Rating(Section):
+    """Rating prediction: a section a model."""
+
+    mean: Mean
+    biases: Biases
+    mf: MF
+    als: ALS
+    mlp: MLP
+    neumf: NeuMF
+
+
+class Clicked(Section):
+    """What every model of clicks has: Adam, the penalty, and when training ends."""
+
+    learning_rate: Rate
+    l2: Strength
+    l2_power: Annotated[float, Field(ge=0, le=1)]
+    batch_size: Count
+    epochs: Count
+    patience: Count
+
+
+class LR(Clicked):
+    """Logistic regression."""
+
+
+class FM(Clicked):
+    """Factorisation machine."""
+
+    dim: Count
+    l2_bias: Strength
+
+
+class WideDeep(FM):
+    """First-order weights beside a network; `hidden` holds the widths of its layers."""
+
+    hidden: Annotated[list[Count], Field(min_length=1)]
+
+
+class DeepFM(WideDeep):
+    """A factorisation machine beside a network."""
+
+
+class AutoInt(Clicked):
+    """Self-attention between fields: `layers` of `heads`, each `head_dim` wide."""
+
+    dim: Count
+    layers: Count
+    heads: Count
+    head_dim: Count
+    layer_norm: bool
+
+
+class AutoIntPlus(AutoInt):
+    """AutoInt beside a network."""
+
+    hidden: Annotated[list[Count], Field(min_length=1)]
+
+
+class CTR(Section):
+    """Click prediction: a section a model."""
+
+    lr: LR
+    fm: FM
+    widedeep: WideDeep
+    deepfm: DeepFM
+    autoint: AutoInt
+    autoint_flat: AutoInt
+    autoint_plus: AutoIntPlus
+
+
+class Popular(Exact):
+    """The most frequent items for everyone: nothing to set."""
+
+
+class ItemKNN(Exact):
+    """Neighbours of the user's items."""
+
+    neighbours: Count
+    shrinkage: Strength
+
+
+class EASE(Exact):
+    """A linear item-item model in closed form."""
+
+    l2: Rate
+
+
+class IALS(Section):
+    """Implicit alternating least squares."""
+
+    dim: Count
+    l2: Strength
+    alpha: Rate
+    epochs: Count
+    patience: Count
+
+
+class BPR(Gradient):
+    """Matrix factorisation by pairwise ranking."""
+
+
+class ImplicitNeuMF(Gradient):
+    """NeuMF with sampled negatives."""
+
+    negatives: Count
+
+
+class LightGCN(Gradient):
+    """Matrix factorisation over vectors smoothed along the graph."""
+
+    layers: Annotated[int, Field(ge=0)]
+
+
+class TopK(Section):
+    """Top-k recommendation: a section a model."""
+
+    popular: Popular
+    itemknn: ItemKNN
+    ease: EASE
+    ials: IALS
+    bpr: BPR
+    neumf_implicit: ImplicitNeuMF
+    lightgcn: LightGCN
+
+
+def _rising(points: list[Factors]) -> list[Factors]:
+    dims = [point.dim for point in points]
+    if dims != sorted(set(dims)):
+        raise ValueError(f"dimensions must rise from entry to entry, got {dims}")
+    return points
+
+
+class Curve(Section):
+    """The uniform-dimension curve: a list a factor model, an entry a K."""
+
+    mf: Annotated[list[MF], Field(min_length=2), AfterValidator(_rising)]
+    als: Annotated[list[ALS], Field(min_length=2), AfterValidator(_rising)]
+    mlp: Annotated[list[MLP], Field(min_length=2), AfterValidator(_rising)]
+    neumf: Annotated[list[NeuMF], Field(min_length=2), AfterValidator(_rising)]
+    fm: Annotated[list[FM], Field(min_length=2), AfterValidator(_rising)]
+    bpr: Annotated[list[BPR], Field(min_length=2), AfterValidator(_rising)]

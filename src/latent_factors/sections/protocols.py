@@ -1,0 +1,108 @@
+"""How data are read, cut and judged, and what training and tuning may spend."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from latent_factors.sections.base import Count, Section, Seed, Share
+
+
+class Data(Section):
+    """How the interactions of a data set are read."""
+
+    user: str
+    item: str
+    rating: str
+    timestamp: str
+    duplicates: Literal["refuse", "last"]
+    min_user_ratings: Count
+    min_item_ratings: Count
+
+
+class Split(Section):
+    """How the interactions are cut into train, validation and test."""
+
+    kind: Literal["random", "random-by-user", "leave-last-out", "global-time"]
+    validation: Share
+    test: Share
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _leaves_a_training_part(self) -> "Split":
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test together must leave a training part (sum below 1)")
+        return self
+
+
+class Seeds(Section):
+    """The root seed and how many runs of each model are derived from it."""
+
+    root: Seed
+    count: Count
+
+
+class Compute(Section):
+    """Where the arithmetic runs."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Count
+
+
+class Ranking(Section):
+    """How top-k recommendation is cut and judged."""
+
+    split: Split
+    cutoffs: Annotated[list[Count], Field(min_length=1)]
+
+
+class Clicks(Section):
+    """How events become clicks, columns become fields, and both are cut."""
+
+    split: Split
+    positive_above: float
+    negative_below: float
+    min_count: Count
+    skip: list[str]
+
+    @model_validator(mode="after")
+    def _tells_both_apart(self) -> "Clicks":
+        if self.negative_below > self.positive_above:
+            raise ValueError("negative_below must not lie above positive_above, or a row is both")
+        return self
+
+
+class Statistics(Section):
+    """How intervals and frequency blocks are made."""
+
+    replicates: Annotated[int, Field(ge=100)]
+    level: Share
+    seed: Seed
+    blocks: Annotated[int, Field(ge=2)]
+
+
+class Budget(Section):
+    """What `make tune` spends on each model of a task; the best `finalists` get `final_runs` more runs each."""
+
+    trials: Count
+    runs: Count
+    finalists: Annotated[int, Field(ge=0)]
+    final_runs: Count
+
+
+class SearchBudget(Section):
+    """What tuning spends on a model of input search: trials at each K of its curve, and of each method."""
+
+    curve: Count
+    methods: Count
+
+
+class Tune(Section):
+    """The budgets of `make tune`: the same for every model of a task."""
+
+    rating: Budget
+    ctr: Budget
+    ctr_attributes: Budget
+    topk: Budget
+    search: SearchBudget
+    seed: Seed
+    dims: Annotated[list[Count], Field(min_length=1)]
