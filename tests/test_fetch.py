@@ -6,9 +6,12 @@ import sys
 import threading
 import zipfile
 
+import pandas as pd
 import pytest
 
+from conftest import write_inter
 from latent_factors.data import fetch as fetching
+from latent_factors.data import frappe
 from latent_factors.data.atomic import read_atomic
 from latent_factors.data.catalogue import Archive, Dataset, Wheel, catalogue
 from latent_factors.data.fetch import fetch
@@ -212,3 +215,20 @@ def test_a_folder_that_cannot_be_written(project, mirror):
     (project / "build").write_text("a file where a folder should be")
     with pytest.raises(UserError, match=r"could not be written \(Not a directory\); free space there or make it"):
         fetch("made")
+
+
+def test_frappe_keeps_the_rows_whose_negatives_are_known(project):
+    types = {"user_id": "token", "item_id": "token", "cost": "token", "label": "float", "split": "token"}
+    table = pd.DataFrame({
+        "user_id": ["a", "a", "b", "b"], "item_id": ["x", "y", "x", "z"], "cost": ["0", "1", "0", "0"],
+        "label": [1.0, 1.0, 1.0, 0.0], "split": ["train", "valid", "test", "test"],
+    })
+    write_inter(project, "frappe", table.drop(columns="split"), types)
+    with pytest.raises(UserError, match=r"frappe.inter has no column split, which tells complete rows"):
+        frappe.main()
+    assert not (project / "data" / "frappe-rated").exists()
+    write_inter(project, "frappe", table, types)
+    frappe.main()
+    kept = read_atomic(project / "data" / "frappe-rated" / "frappe-rated.inter")
+    assert list(kept) == ["user_id", "item_id", "label"]
+    assert kept.to_numpy().tolist() == table[["user_id", "item_id", "label"]].to_numpy()[1:].tolist()

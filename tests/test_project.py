@@ -202,16 +202,22 @@ def test_settings_are_the_best_of_the_committed_trials():
 def test_input_search_is_set_by_the_best_of_its_trials():
     """So are the curves and methods of input search, by `latent_factors.tune_search`."""
     settings = load_settings(HOME / "params.yaml")
+    studies = load_settings(HOME / "replications" / "params.yaml").studies
     trials = pd.read_csv(HOME / "reports" / "tuning" / "search.csv")
-    assert set(trials["name"]) == set(MODELS)
+    assert set(MODELS) <= set(trials["name"]) <= {*MODELS, *studies}
+    measured = {path.stem for path in (HOME / "reports" / "replications").glob("*.json")}
+    assert measured & set(studies) <= set(trials["name"])
     for (name, tuned), own in trials.groupby(["name", "tuned"]):
-        curve = tuned.startswith("K = ")
-        assert len(own) == (settings.tune.search.curve if curve else settings.tune.search.methods)
-        best = own.loc[own["validation"].idxmax() if MODELS[name] == "topk" else own["validation"].idxmin()]
-        if curve:
-            (chosen,) = (point for point in getattr(settings.curve, name) if tuned == f"K = {point.dim}")
+        if name in MODELS:
+            task, search, budget = MODELS[name], getattr(settings.search, name), settings.tune.search
+            curve = getattr(settings.curve, name)
         else:
-            chosen = getattr(getattr(settings.search, name), tuned)
+            task, search, budget = studies[name].task, studies[name].search, studies[name].tune
+            curve = points(task, studies[name].model, studies[name].points)
+        at = [point for point in curve if tuned == f"K = {point.dim}"]
+        assert len(own) == (budget.curve if at else budget.methods)
+        best = own.loc[own["validation"].idxmax() if task == "topk" else own["validation"].idxmin()]
+        chosen = at[0] if at else getattr(search, tuned)
         values = json.loads(best["settings"])
         assert {key: getattr(chosen, key) for key in values} == values
 

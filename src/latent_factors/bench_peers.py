@@ -19,13 +19,13 @@ from latent_factors.models import build
 from latent_factors.sections import Clicks, Section, Seeds, Settings, Split
 from latent_factors.settings import points
 from latent_factors.tasks import prepare
-from latent_factors.tune import best, try_settings
+from latent_factors.tune import best, score, try_settings
 
 ROUNDS = 3  # of both in turn, so that a slow minute of the machine slows both
 REPEATS = 5  # of ours in a round
 MOST_EPOCHS = 100
 SEEDS = 3  # of both, in the comparison of quality
-TRIALS = 8  # of ours there: settings for other rows and another K would not be fair to either
+TRIALS, RUNS = 8, 2  # of ours there, beside the setting of params.yaml, which is for other rows and another K
 
 # Each peer's model on the same rows and fields, with its K, batch and layers.
 CLICKS = Clicks(
@@ -130,11 +130,11 @@ def quality(settings: Settings, device: torch.device, python: Path) -> list[dict
         same = peers.write_parts(problem, Path(folder))
         config = LABELLED | {"benchmark_filename": list(peers.PARTS.values())}
         for model, theirs, values in QUALITY:
-            tune, *seeds = derive_seeds(Seeds(root=settings.seeds.root, count=1 + SEEDS), f"bench/{model}")
+            runs = derive_seeds(Seeds(root=settings.seeds.root, count=RUNS + SEEDS), f"bench/{model}")
             with contextlib.redirect_stderr(io.StringIO()):  # no line an epoch here
-                point = _tuned(model, getattr(settings.ctr, model).model_dump() | values, problem, tune)
+                point = _tuned(model, getattr(settings.ctr, model).model_dump() | values, problem, runs[:RUNS])
                 make = functools.partial(build, model, point, problem.inputs)
-                trained = fit(f"ctr.{model}", make, problem, point, seeds).models
+                trained = fit(f"ctr.{model}", make, problem, point, runs[RUNS:]).models
             areas = [problem.measure(problem.outputs(one, "test"), "test")["auc"].item() for one in trained]
             extra = {"mlp_hidden_size": values["hidden"]} if "hidden" in values else {}
             others = [
@@ -153,9 +153,10 @@ def quality(settings: Settings, device: torch.device, python: Path) -> list[dict
     return rows
 
 
-def _tuned(model: str, base: dict, problem: Task, run: int) -> Section:
-    """Return a click model's best setting of some trials by validation."""
+def _tuned(model: str, base: dict, problem: Task, runs: list[int]) -> Section:
+    """Return a click model's best setting by validation, of `base` and some trials."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    trials, _ = try_settings("ctr", model, base, problem, [run], TRIALS, optuna.samplers.TPESampler(seed=0))
-    (point,) = points("ctr", model, best(base, trials, problem))
+    trials, _ = try_settings("ctr", model, base, problem, runs, TRIALS, optuna.samplers.TPESampler(seed=0))
+    start = base | {f"validation_{problem.metric}": score("ctr", model, base, problem, runs)}
+    (point,) = points("ctr", model, best(base, [start, *trials], problem))
     return point

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from latent_factors.errors import UserError, tell
 from latent_factors.paths import root
 from latent_factors.sections import Section
-from latent_factors.settings import parse
+from latent_factors.settings import TASKS, parse
 
 Verdict = Literal["holds", "fails", "undecided"]
 SIGNIFICANT = 0.05  # of p-values corrected for the number of claims they were measured with
@@ -44,15 +44,18 @@ class Claim(Section):
 
     def wording(self, task: str) -> str:
         """Return the decision rule in words."""
-        sure = f" with a corrected p-value of at most {SIGNIFICANT:g}" if self.rule == "exceeds-corrected" else ""
-        bound = f"{self.bound(task):g} {self.measure(task)}"
-        return f"holds if the whole interval is above {bound}{sure}, fails if none of it is{sure}, else undecided"
+        return self._rule(f"{self.bound(task):g} {self.measure(task)}")
 
     @property
     def anywhere(self) -> str:
         """The decision rule in words for all tasks."""
-        tasks = [] if isinstance(self.smallest, float) else list(self.smallest)
-        return "; ".join(f"{task}: {self.wording(task)}" for task in tasks) if tasks else self.wording("")
+        if isinstance(self.smallest, float):
+            return self.wording("")
+        return self._rule(", ".join(f"{self.bound(task):g} {self.measure(task)} ({task})" for task in self.smallest))
+
+    def _rule(self, bound: str) -> str:
+        sure = f" with a corrected p-value of at most {SIGNIFICANT:g}" if self.rule == "exceeds-corrected" else ""
+        return f"holds if the whole interval is above {bound}{sure}, fails if none of it is{sure}, else undecided"
 
 
 def decide(claim: Claim, task: str, low: float, high: float, p: float | None = None) -> Verdict:
@@ -99,7 +102,7 @@ def measured(
 
 
 def collect(folder: Path, claims: dict[str, Claim]) -> list[dict]:
-    """Gather the rows of all chapters below `folder`, in the order of claims.yaml.
+    """Gather the rows of all chapters below `folder`, by claim in the order of claims.yaml, by task, by data set.
 
     Raises UserError when a stated claim was not measured.
     """
@@ -107,8 +110,8 @@ def collect(folder: Path, claims: dict[str, Claim]) -> list[dict]:
     missing = claims.keys() - {row["id"] for row in rows}
     if missing:
         raise UserError(f"claims.yaml states {', '.join(sorted(missing))}, which no chapter measured; measure or drop")
-    order = list(claims)
-    return sorted(rows, key=lambda row: order.index(row["id"]))
+    order, tasks = list(claims), list(TASKS)
+    return sorted(rows, key=lambda row: (order.index(row["id"]), tasks.index(row["task"]), row["dataset"]))
 
 
 def ledger(rows: list[dict], claims: dict[str, Claim]) -> str:
@@ -124,10 +127,9 @@ def ledger(rows: list[dict], claims: dict[str, Claim]) -> str:
         unit = claims[row["id"]].measure(row["task"])
         effect = f"{row['effect']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}] {unit}"
         chapter = f"[{row['chapter'][:2]}](chapters/{row['chapter']}.ipynb)"
-        lines.append(
-            f"| {row['claim']} | {row['paper']} | {row['dataset']}, {row['task']} | {effect} | **{row['verdict']}**"
-            f" | {chapter} |"
-        )
+        claim = row["claim"].replace("|", "\\|")  # else a norm ends the cell
+        cells = [claim, row["paper"], f"{row['dataset']}, {row['task']}", effect, f"**{row['verdict']}**", chapter]
+        lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "## What was measured, and what decides", ""]
     for claim in claims.values():
         lines += [f"- **{claim.id}**: {claim.quantity}. It {claim.anywhere}."]

@@ -176,7 +176,8 @@ def summary(compared: Compared, rates: list[float], claims: dict[str, Claim]) ->
     bounds = {id: claims[id].bound(judge.kind) for id in found}
     grid = {budget: compared.score(["uniform"], budget) for budget in sorted([*budgets, study.entries])}
     return {
-        "dataset": judge.task.dataset, "task": judge.kind, "metric": judge.metric, "dim": study.dim,
+        "dataset": judge.task.dataset, "rows": judge.task.size, "task": judge.kind, "metric": judge.metric,
+        "dim": study.dim,
         "entries": study.entries, "blocks": study.blocks, "seeds": judge.seeds,
         "effects": [
             {"claim": id, **_interval(judge, values), "bound": bounds[id], "p": round(p_value(values, bounds[id]), 6)}

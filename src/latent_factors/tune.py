@@ -67,9 +67,9 @@ def try_settings(
 
     def objective(trial: optuna.Trial) -> float:
         tried = SPACES[task][model](trial, seen)
-        score = _score(task, model, base | tried, problem, runs)
-        rows.append({"trial": trial.number, **tried, f"validation_{problem.metric}": score})
-        return score
+        reached = score(task, model, base | tried, problem, runs)
+        rows.append({"trial": trial.number, **tried, f"validation_{problem.metric}": reached})
+        return reached
 
     study = optuna.create_study(direction="maximize" if problem.larger_is_better else "minimize", sampler=sampler)
     if start is not None:
@@ -85,8 +85,8 @@ def best(base: dict, trials: list[dict], problem: Task) -> dict:
     return base | {key: value for key, value in row.items() if key in base}
 
 
-def _score(task: str, model: str, values: dict, problem: Task, runs: list[int]) -> float:
-    """Return the mean validation score of some runs, to six digits."""
+def score(task: str, model: str, values: dict, problem: Task, runs: list[int]) -> float:
+    """Return the mean validation score of some runs, to six digits; the worst there is where a loss became NaN."""
     (point,) = points(task, model, values)
     try:
         scores = fit(f"{task}.{model}", lambda: build(model, point, problem.inputs), problem, point, runs).best
@@ -103,7 +103,7 @@ def finals(task: str, model: str, settings: Settings, problem: Task, trials: pd.
     tuned = [key for key in base if key in trials]
     for row, tried in rank(trials, problem).drop_duplicates(tuned).head(budget.finalists).iterrows():
         values = base | _plain(base, tried.to_dict(), tuned)
-        trials.loc[row, f"final_{problem.metric}"] = _score(task, model, values, problem, runs)
+        trials.loc[row, f"final_{problem.metric}"] = score(task, model, values, problem, runs)
     return trials
 
 

@@ -37,7 +37,6 @@ class CTRTask:
         values: (n, M) float32, the numbers in the first M fields, which are numeric.
         label: (n,) float32, 1 for a click, 0 for none.
         lists: the lists of values; None where no field holds any.
-        label: (n,) float32, 1 for a click, 0 for none.
     """
 
     events: Interactions
