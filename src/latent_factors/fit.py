@@ -1,7 +1,9 @@
 """The training loop. It trains a model under several seeds and knows neither model nor task."""
 
+import ctypes
 import hashlib
 import math
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -80,16 +82,26 @@ class Fit:
 
 
 def set_up(compute: Compute) -> torch.device:
-    """Fix the number of threads and return the device.
+    """Fix the number of threads, let freed memory be kept, and return the device.
 
     Raises UserError when a GPU is asked for and none is there.
     """
     torch.set_num_threads(compute.threads)
+    _keep_memory()
     if compute.device == "cuda" and not torch.cuda.is_available():
         raise UserError("params.yaml: compute.device is cuda, and torch sees no GPU; set it to auto or cpu")
     if compute.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(compute.device)
+
+
+def _keep_memory() -> None:
+    """Let glibc keep what tensors of up to 32 MiB free for the next ones: else every step asks the system again."""
+    if platform.libc_ver()[0] == "glibc":
+        trim_threshold, mmap_threshold = -1, -3  # of malloc.h
+        allocator = ctypes.CDLL(None)
+        allocator.mallopt(mmap_threshold, 2**25)
+        allocator.mallopt(trim_threshold, 2**31 - 1)
 
 
 def derive_seeds(seeds: Seeds, name: str) -> list[int]:
