@@ -26,6 +26,7 @@ REPEATS = 5  # of ours in a round
 MOST_EPOCHS = 100
 SEEDS = 3  # of both, in the comparison of quality
 TRIALS, RUNS = 8, 2  # of ours there, beside the setting of params.yaml, which is for other rows and another K
+PATIENCE = {"patience": 10, "epochs": MOST_EPOCHS}  # as RecBole's: AutoInt+ stands still before it learns on
 
 # Each peer's model on the same rows and fields, with its K, batch and layers.
 CLICKS = Clicks(
@@ -123,7 +124,8 @@ def _spent(model: str, epoch: Callable[[], object]) -> list[dict]:
 def quality(settings: Settings, device: torch.device, python: Path) -> list[dict]:
     """Compare the test AUC of click models with RecBole's on the same rows, each the mean of some seeds.
 
-    Ours are tuned there by validation; RecBole's have their defaults, as the reference figures have.
+    Ours are tuned there by validation; RecBole's have their defaults, as the reference figures have. Both stop once ten
+    epochs brought nothing.
     """
     problem, rows = prepare("ctr", settings.dataset, settings.data, CLICKS, device), []
     with tempfile.TemporaryDirectory() as folder:
@@ -132,7 +134,8 @@ def quality(settings: Settings, device: torch.device, python: Path) -> list[dict
         for model, theirs, values in QUALITY:
             runs = derive_seeds(Seeds(root=settings.seeds.root, count=RUNS + SEEDS), f"bench/{model}")
             with contextlib.redirect_stderr(io.StringIO()):  # no line an epoch here
-                point = _tuned(model, getattr(settings.ctr, model).model_dump() | values, problem, runs[:RUNS])
+                base = getattr(settings.ctr, model).model_dump() | PATIENCE | values
+                point = _tuned(model, base, problem, runs[:RUNS])
                 make = functools.partial(build, model, point, problem.inputs)
                 trained = fit(f"ctr.{model}", make, problem, point, runs[RUNS:]).models
             areas = [problem.measure(problem.outputs(one, "test"), "test")["auc"].item() for one in trained]
