@@ -234,6 +234,13 @@ def test_the_readme_names_the_two_commands():
         assert command in readme
 
 
+def test_make_repro_runs_every_stage_that_trains_side_by_side():
+    """Each in one half or the other, and their names are those of dvc.yaml."""
+    halves = re.findall(r"repro --single-item (.+)", (HOME / "Makefile").read_text())
+    trained = [name for name in yaml("dvc.yaml")["stages"] if name.startswith(("train-", "curve-", "search-"))]
+    assert len(halves) == 2 and sorted(" ".join(halves).split()) == sorted(trained)
+
+
 def test_figures_and_pages_carry_their_provenance():
     for path in sorted((HOME / "reports" / "figures").glob("*.png")):
         record = json.loads(Image.open(path).text["Provenance"])
