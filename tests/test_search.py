@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from conftest import write_inter
-from latent_factors import models
+from latent_factors import models, optimiser
 from latent_factors.data import planted
 from latent_factors.embedding import MaskedTable, SoftSelection, UniformTable, add_gradients
 from latent_factors.errors import UserError
@@ -85,6 +85,11 @@ def warm(name: str, task, point, seed: int = 1) -> Warm:
     return warm_start(name, functools.partial(models.build, name.split(".")[1], point), task, point, 0.1, seed)
 
 
+def remembered(adam: optimiser.Adam) -> dict:
+    """Return a copy of what Adam remembers."""
+    return {weight: own.clone() for weight, own in adam.memory.items()}
+
+
 def doubled(batch, double: bool = True):
     return tuple(part.double() if double and part.is_floating_point() else part for part in batch)
 
@@ -113,11 +118,11 @@ def test_a_selection_scales_rows_and_starts_as_the_table():
 def test_masked_entries_stay_zero():
     mask = torch.tensor([[True, False], [False, False], [True, True]])
     table = MaskedTable(torch.ones(3, 2), mask)
-    optimiser = torch.optim.Adam(table.parameters(), lr=0.1)
+    adam = optimiser.Adam(table.parameters(), 0.1)
     for _ in range(3):
-        optimiser.zero_grad()
+        adam.zero_grad()
         (table(torch.arange(3)) - 2).square().sum().backward()
-        optimiser.step()
+        adam.step()
     assert torch.equal(table(torch.arange(3)) != 0, mask)
     assert not table.weight[~mask].any()
 
@@ -169,10 +174,10 @@ def test_no_event_of_either_part_is_a_negative_or_ranked(project, settings):
 def test_the_first_step_of_adam_has_the_slope_worked_out_by_hand():
     """At the first step m̂ = g and v̂ = g², so Δ = η g / (|g| + ε) and ∂Δ/∂g = η ε / (|g| + ε)²."""
     weight = torch.nn.Parameter(torch.zeros(3, dtype=torch.double))
-    optimiser = torch.optim.Adam([weight], lr=0.1, eps=0.5)
+    adam = optimiser.Adam([weight], 0.1, eps=0.5)
     weight.grad = torch.tensor([2.0, -1.0, 0.25], dtype=torch.double)
-    optimiser.step()
-    torch.testing.assert_close(slope(optimiser, weight), 0.1 * 0.5 / (weight.grad.abs() + 0.5) ** 2)
+    adam.step()
+    torch.testing.assert_close(slope(adam, weight), 0.1 * 0.5 / (weight.grad.abs() + 0.5) ** 2)
 
 
 def test_the_gradient_of_alpha_by_hand(project, settings):
@@ -198,21 +203,21 @@ def test_second_order_is_the_derivative_of_the_held_out_loss_through_the_step(pr
     """Against central differences of α → L_held(Adam's step(α), α), after three steps that fill Adam's state."""
     task = made(project, settings, name)
     trainer = bilevel(task, name, normalise="none", l1=0.0, order="second", freeze=False, alpha_rate=1e-6)
-    trainer.optimiser.param_groups[0]["eps"] = 1e-3  # else |g| near ε bends the step too sharply for differences
+    trainer.optimiser.eps = 1e-3  # else |g| near ε bends the step too sharply for differences
     batches = trainer.task.batches(trainer.model, torch.Generator().manual_seed(0), 300)
     for _ in range(3):
         trainer.step(*doubled(next(batches)))
     batch, held = doubled(next(batches)), doubled(next(trainer.held_batches))
     trainer.held_batches = iter([held] * 2)
     start = copy.deepcopy(trainer.model.state_dict())
-    memory = copy.deepcopy(trainer.optimiser.state_dict())
+    memory = remembered(trainer.optimiser)
     alpha = trainer.selection.alpha
     trainer.step(*batch)
     moved = (start["embedding.alpha"] - alpha.detach()) / 1e-6
 
     def after(change: torch.Tensor) -> float:
         trainer.model.load_state_dict(start)
-        trainer.optimiser.load_state_dict(copy.deepcopy(memory))
+        trainer.optimiser.memory = {weight: own.clone() for weight, own in memory.items()}
         with torch.no_grad():
             alpha.add_(change)
         loss = trainer.task.loss(trainer.model, *batch)
@@ -296,14 +301,14 @@ def test_a_search_leaves_its_start_as_it_was_and_can_keep_its_last_epoch(project
     task, point = made(project, settings, "rating.mf"), POINTS["rating.mf"]
     start, block = warm("rating.mf", task, point), frequency_blocks(task.frequency, 3)
     before = copy.deepcopy(start.trainer.model.state_dict())
-    memory = copy.deepcopy(start.trainer.optimiser.state_dict())
+    memory = remembered(start.trainer.optimiser)
     changes = {"epochs": 8, "alpha_rate": 0.2}
     best, again, last = (
         search(start, block, SEARCH.model_copy(update=changes | {"keep": keep})) for keep in ("best", "best", "last")
     )
     assert all(torch.equal(value, before[key]) for key, value in start.trainer.model.state_dict().items())
-    for key, state in start.trainer.optimiser.state_dict()["state"].items():
-        assert all(torch.equal(value, memory["state"][key][name]) for name, value in state.items())
+    for weight, own in start.trainer.optimiser.memory.items():
+        assert all(torch.equal(value, getattr(memory[weight], name)) for name, value in vars(own).items())
     assert torch.equal(best.path, again.path)
     assert torch.equal(best.selection.alpha, again.selection.alpha)
     epoch = int(np.argmin([row["validation"] for row in best.history])) + 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from latent_factors import optimiser
 from latent_factors.embedding import SoftSelection, add_gradients
 from latent_factors.fit import Adam, derive, endless, train
 from latent_factors.search.warm import Warm
@@ -68,8 +69,8 @@ class Bilevel(Adam):
             parameter for parameter in model.parameters()
             if parameter is not self.selection.alpha and (id(parameter) in tables or not settings.freeze)
         ]
-        self.optimiser = torch.optim.Adam(self.weights, lr=self.settings.learning_rate, fused=True)
-        self.optimiser.state.update({weight: memory[weight] for weight in self.weights})
+        self.optimiser = optimiser.Adam(self.weights, self.settings.learning_rate)
+        self.optimiser.memory.update({weight: memory[weight] for weight in self.weights})
 
     def epoch(self, epoch: int) -> float:
         """Pass once over the training rows, α moving at every step; return the mean training loss."""
@@ -130,16 +131,16 @@ class Bilevel(Adam):
 
 
 @torch.no_grad()
-def slope(optimiser: torch.optim.Adam, weight: nn.Parameter) -> Tensor:
+def slope(adam: optimiser.Adam, weight: nn.Parameter) -> Tensor:
     """Return ∂Δ/∂g of the step Δ that Adam has just made with the gradient g of a weight, entry by entry.
 
     Δ = η m̂ / (√v̂ + ε), m̂ = (β₁ m + (1 − β₁) g) / (1 − β₁ᵗ), v̂ = (β₂ v + (1 − β₂) g²) / (1 − β₂ᵗ)
     (Kingma and Ba 2015, algorithm 1).
     """
-    group, state = optimiser.param_groups[0], optimiser.state[weight]
-    (first, second), count = group["betas"], state["step"].item()
-    mean, root = state["exp_avg"] / (1 - first**count), (state["exp_avg_sq"] / (1 - second**count)).sqrt()
-    below = root + group["eps"]
-    own = (1 - first) / (1 - first**count) / below
+    (first, second), own = adam.betas, adam.memory[weight]
+    count = own.step.item()
+    mean, root = own.mean / (1 - first**count), (own.square / (1 - second**count)).sqrt()
+    below = root + adam.eps
+    straight = (1 - first) / (1 - first**count) / below
     bend = (1 - second) / (1 - second**count) * weight.grad / root * mean / below**2
-    return group["lr"] * (own - bend.nan_to_num())
+    return adam.rate * (straight - bend.nan_to_num())

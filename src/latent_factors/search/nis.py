@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latent_factors import optimiser
 from latent_factors.fit import Adam, derive, endless, train
 from latent_factors.search.dims import first_columns
 from latent_factors.search.warm import Warm
@@ -55,7 +56,7 @@ class Controller(Adam):
         model, memory = warm.copy(block)
         model.embedding.alpha.requires_grad_(False)
         super().__init__(start.name, model, start.task, start.settings, derive(f"{seed}/search"))
-        self.optimiser.state.update(memory)
+        self.optimiser.memory.update(memory)
         self.selection, self.held, self.multi = model.embedding, warm.held, multi
         self.cost, self.target = settings.cost, target
         selection, dim = self.selection, self.settings.dim
@@ -63,7 +64,7 @@ class Controller(Adam):
         self.options = _options(blocks, dim, multi).to(selection.alpha.device)
         choices = blocks if multi else 1
         self.logits = torch.zeros(choices, len(self.options), device=selection.alpha.device, requires_grad=True)
-        self.policy = torch.optim.Adam([self.logits], lr=settings.controller_rate)
+        self.policy = optimiser.Adam([self.logits], settings.controller_rate)
         self.shares = torch.bincount(selection.block, minlength=blocks) / len(selection.block)
         self.draws = torch.Generator(selection.alpha.device).manual_seed(derive(f"{seed}/draws"))
         self.held_batches = endless(warm.held, model, derive(f"{seed}/held"), self.settings.batch_size)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from latent_factors.embedding import SoftSelection
 from latent_factors.fit import Adam, Task, derive, train
+from latent_factors.optimiser import Memory
 from latent_factors.sections import Section
 
 
@@ -28,12 +29,12 @@ class Warm:
     history: list[dict]
     seed: int
 
-    def copy(self, block: Tensor) -> tuple[nn.Module, dict[nn.Parameter, dict]]:
+    def copy(self, block: Tensor) -> tuple[nn.Module, dict[nn.Parameter, Memory]]:
         """Return a copy of the model, its table behind a soft selection, and Adam's memory of each weight."""
         model = copy.deepcopy(self.trainer.model)
-        memory = self.trainer.optimiser.state
+        memory = self.trainer.optimiser.memory
         pairs = zip(model.parameters(), self.trainer.model.parameters(), strict=True)
-        remembered = {weight: {key: part.clone() for key, part in memory[old].items()} for weight, old in pairs}
+        remembered = {weight: memory[old].clone() for weight, old in pairs}
         model.embedding = SoftSelection(model.embedding, block).to(block.device)
         return model, remembered
 
