@@ -3,13 +3,14 @@ NAME ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
 
-.PHONY: repro clicks others test lab data tune bench clean
+.PHONY: repro clicks others early late test lab data tune bench clean
 .DEFAULT_GOAL := repro
 
 repro: .venv/ready data  ## everything: environment, data, pipeline, reports
 	python -m latent_factors.heal
 	python -m latent_factors.settings
 	$(MAKE) --no-print-directory --jobs 2 clicks others  # side by side: a stage that starts or ends leaves a core idle
+	$(MAKE) --no-print-directory --jobs 2 early late
 	dvc repro
 	@echo "Open reports/index.html; the verdicts stand in reports/claims.md"
 
@@ -18,6 +19,12 @@ clicks:
 
 others:
 	dvc --wait-for-lock repro --single-item train-rating curve-rating train-topk search-rating search-topk
+
+early:
+	dvc --wait-for-lock repro --single-item chapter-00 chapter-10 chapter-20 chapter-30
+
+late:
+	dvc --wait-for-lock repro --single-item chapter-40 chapter-50
 
 test: .venv/ready  ## every test
 	ruff check .

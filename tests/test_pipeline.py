@@ -1,5 +1,7 @@
 """The pipeline end to end on made data: what runs, what does not, and what survives."""
 
+import contextlib
+import functools
 import os
 import re
 import shutil
@@ -7,33 +9,53 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
 import tiny
+from conftest import HOME
 from latent_factors.heal import heal
 from tiny import command
 
 KILLS = 10
+SIDE_BY_SIDE = re.findall(r"dvc (--wait-for-lock repro .+)", (HOME / "Makefile").read_text())
 SOME = ("settings", "chapter-00", "chapter-10")  # a small part of the pipeline
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory, worker_id):
-    """A tiny project whose pipeline ran once, results committed; processes of pytest-xdist share one."""
+    """A tiny project whose pipeline ran once, results committed; processes of pytest-xdist make one together."""
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "tiny"
-    with FileLock(folder.with_suffix(".lock")):
-        if not folder.with_suffix(".done").exists():
-            tiny.make(folder)
-            command(folder, "dvc", "repro")
-            command(folder, "git", "add", "--all")
-            command(folder, "git", "commit", "--quiet", "--message", "results")
-            folder.with_suffix(".done").touch()
+    share(folder, {"made": lambda: tiny.make(folder)})
+    for pair in zip(SIDE_BY_SIDE[::2], SIDE_BY_SIDE[1::2], strict=True):
+        share(folder, {words: functools.partial(command, folder, "dvc", *words.split()) for words in pair})
+    share(folder, {"finished": lambda: finish(folder)})
     return folder
+
+
+def share(folder: Path, work: dict[str, Callable[[], object]]) -> None:
+    """Do what no other process has done or is doing, then wait until all is done."""
+    paths = {name: folder.with_name(f"{folder.name}-{name.split()[-1]}") for name in work}
+    locks = {name: FileLock(f"{path}.lock") for name, path in paths.items()}
+    for timeout in (0, -1):
+        for name, lock in locks.items():
+            done = Path(f"{paths[name]}.done")
+            with contextlib.suppress(Timeout), lock.acquire(timeout=timeout):
+                if not done.exists():
+                    work[name]()
+                    done.touch()
+
+
+def finish(folder: Path) -> None:
+    command(folder, "dvc", "repro")
+    command(folder, "git", "add", "--all")
+    command(folder, "git", "commit", "--quiet", "--message", "results")
 
 
 @pytest.fixture

@@ -30,6 +30,9 @@ from latent_factors.sections import (
     MF,
     MLP,
     NIS,
+    AutoInt,
+    DeepFM,
+    ImplicitNeuMF,
     LightGCN,
     NeuMF,
     NothingToSet,
@@ -37,6 +40,7 @@ from latent_factors.sections import (
     Shared,
     StrongerL2,
     Variants,
+    WideDeep,
 )
 from latent_factors.tasks import prepare
 
@@ -45,7 +49,12 @@ RANKS = [4, 2, 1]
 GRADIENT = {"learning_rate": 0.01, "l2": 0.3, "l2_power": 0.5, "batch_size": 2048, "epochs": 60, "patience": 3}
 POINTS = {
     "rating.mf": MF(dim=8, l2_bias=0.3, **GRADIENT), "rating.mlp": MLP(dim=4, **GRADIENT),
-    "ctr.fm": FM(dim=4, l2_bias=0.3, **GRADIENT), "topk.bpr": BPR(dim=4, **GRADIENT),
+    "rating.neumf": NeuMF(dim=4, **GRADIENT),
+    "ctr.fm": FM(dim=4, l2_bias=0.3, **GRADIENT),
+    "ctr.widedeep": WideDeep(dim=4, l2_bias=0.3, hidden=[8], **GRADIENT),
+    "ctr.deepfm": DeepFM(dim=4, l2_bias=0.3, hidden=[8], **GRADIENT),
+    "ctr.autoint": AutoInt(dim=4, layers=2, heads=2, head_dim=4, layer_norm=True, **GRADIENT),
+    "topk.bpr": BPR(dim=4, **GRADIENT), "topk.neumf_implicit": ImplicitNeuMF(dim=4, negatives=2, **GRADIENT),
     "topk.lightgcn": LightGCN(dim=4, layers=2, **GRADIENT | {"epochs": 3}),
 }
 BLOCKS = 3
