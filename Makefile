@@ -1,30 +1,26 @@
 PYTHON ?= python3.11
 NAME ?=
+TRAIN := train-ctr train-topk search-ctr curve-rating search-topk search-rating train-rating
+CHAPTERS := chapter-50 chapter-40 chapter-30 chapter-20 chapter-10 chapter-00
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
 
-.PHONY: repro clicks others early late test lab data tune bench clean
+.PHONY: repro side-by-side $(TRAIN) $(CHAPTERS) test lab data tune bench clean
 .DEFAULT_GOAL := repro
 
 repro: .venv/ready data  ## everything: environment, data, pipeline, reports
 	python -m latent_factors.heal
 	python -m latent_factors.settings
-	$(MAKE) --no-print-directory --jobs 2 clicks others  # side by side: a stage that starts or ends leaves a core idle
-	$(MAKE) --no-print-directory --jobs 2 early late
+	dvc status --quiet || $(MAKE) --no-print-directory side-by-side
 	dvc repro
 	@echo "Open reports/index.html; the verdicts stand in reports/claims.md"
 
-clicks:
-	dvc --wait-for-lock repro --single-item train-ctr search-ctr
+side-by-side:  # a stage that starts or ends leaves a core idle
+	$(MAKE) --no-print-directory --jobs 2 $(TRAIN)
+	$(MAKE) --no-print-directory --jobs 2 $(CHAPTERS)
 
-others:
-	dvc --wait-for-lock repro --single-item train-rating curve-rating train-topk search-rating search-topk
-
-early:
-	dvc --wait-for-lock repro --single-item chapter-00 chapter-10 chapter-20 chapter-30
-
-late:
-	dvc --wait-for-lock repro --single-item chapter-40 chapter-50
+$(TRAIN) $(CHAPTERS):
+	dvc --wait-for-lock repro --single-item $@
 
 test: .venv/ready  ## every test
 	ruff check .
