@@ -104,8 +104,9 @@ def _take_onednn() -> None:
     torch takes oneDNN for float32 only where it may round to bfloat16 inside. The instructions allowed here have no
     bfloat16, so that it cannot, and products stay those of float32 (tests/test_fit.py).
     """
-    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")  # read once, at the first product
-    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    if platform.machine() in ("x86_64", "AMD64"):
+        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")  # read once, at the first product
+        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
 
 
 def _keep_memory() -> None:

@@ -47,6 +47,17 @@ class Study(Section):
     tune: SearchBudget
 
 
+class ClickStudy(Section):
+    """Every model of clicks on one data set; `trials` is what tuning spends on each."""
+
+    dataset: str
+    task: Literal["ctr", "ctr_attributes"]
+    data: Data
+    protocol: Clicks
+    models: CTR
+    trials: Count
+
+
 class Planted(Section):
     """Recovery of planted ranks: `ranks` of the frequency blocks, `fall` of the frequency from block to block."""
 
@@ -71,3 +82,4 @@ class Replications(Section):
     planted: Planted
     boundary: Annotated[list[Strength], Field(min_length=2)]
     studies: dict[str, Study]
+    click_studies: dict[str, ClickStudy]

@@ -1,0 +1,89 @@
+"""Tune every model of a study of clicks on its validation part, with one budget, into replications/params.yaml.
+
+    python -m latent_factors.tune_clicks STUDY ...
+
+Each model gets the study's trials of optuna's TPE sampler with a fixed seed, judged by one run; those that contain
+another begin with its best settings. Every trial goes into reports/tuning/clicks.csv.
+"""
+
+import contextlib
+import functools
+import json
+import sys
+
+import optuna
+import pandas as pd
+
+from latent_factors.errors import UserError, tell
+from latent_factors.fit import Task, derive_seeds, set_up
+from latent_factors.paths import root
+from latent_factors.processes import spread
+from latent_factors.sections import CTR, ClickStudy, Seeds
+from latent_factors.settings import load_settings
+from latent_factors.tasks import prepare
+from latent_factors.tune import best, edited, try_settings
+
+CHAINS = (("autoint", "autoint_flat", "autoint_plus"), ("lr",), ("fm", "widedeep", "deepfm"))
+
+
+def tune(name: str) -> None:
+    """Tune every model of a study, as many chains at a time as there are threads.
+
+    Raises UserError for a name that is no study of clicks.
+    """
+    replications = root() / "replications"
+    studies = load_settings(replications / "params.yaml").click_studies
+    if name not in studies:
+        raise UserError(f"{name} is no study of clicks in replications/params.yaml: choose from {', '.join(studies)}")
+    study, settings = studies[name], load_settings()
+    with contextlib.chdir(replications):
+        task = prepare(study.task, study.dataset, study.data, study.protocol, set_up(settings.compute))
+    work = functools.partial(_tune_chain, study, task, settings.tune.seed)
+    tried = dict(pair for chain in spread(work, list(CHAINS), settings.compute) for pair in chain.items())
+    with edited(replications / "params.yaml") as values:
+        for model, rows in tried.items():
+            own = values["click_studies"][name]["models"][model]
+            own.update(best(dict(own), rows, task))
+    _record(name, study, tried, f"validation_{task.metric}")
+
+
+def _tune_chain(study: ClickStudy, task: Task, seed: int, chain: tuple[str, ...]) -> dict[str, list[dict]]:
+    """Return a row a trial of each model; every model after the first begins with the best settings of the first."""
+    tried, start = {}, None
+    for model in chain:
+        base = getattr(study.models, model).model_dump()
+        runs = derive_seeds(Seeds(root=seed, count=1), f"tune/{study.task}.{model}")
+        sampler = optuna.samplers.TPESampler(seed=seed)
+        tried[model], found = try_settings(study.task, model, base, task, runs, study.trials, sampler, start)
+        start = start or found
+    return tried
+
+
+def _record(name: str, study: ClickStudy, tried: dict[str, list[dict]], score: str) -> None:
+    """Put trials in the place of those that the record has of the study."""
+    rows = pd.DataFrame([
+        {
+            "dataset": study.dataset, "name": name, "model": model, "trial": row["trial"], "validation": row[score],
+            "settings": json.dumps({key: value for key, value in row.items() if key not in ("trial", score)}),
+        }
+        for model in CTR.model_fields for row in tried[model]
+    ])
+    path = root() / "reports" / "tuning" / "clicks.csv"
+    if path.is_file():
+        old = pd.read_csv(path)
+        rows = pd.concat([old[old["name"] != name], rows], ignore_index=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(path, index=False)
+    print(f"{name}: best validation logloss of {study.trials} trials each:")
+    print(rows[rows["name"] == name].groupby("model", sort=False)["validation"].min().to_string())
+
+
+def main(names: list[str]) -> None:
+    """Tune the studies named, one after the other, writing after each."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for name in names:
+        tune(name)
+
+
+if __name__ == "__main__":
+    sys.exit(tell(lambda: main(sys.argv[1:])))
