@@ -1,7 +1,6 @@
 """The interacting layer of AutoInt: self-attention between the fields of a row."""
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class Interacting(nn.Module):
@@ -21,8 +20,8 @@ class Interacting(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return new vectors (B, F, H D) for vectors (B, F, K)."""
-        query, key, value = (self._heads(part(vectors)) for part in (self.query, self.key, self.value))
-        mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0).transpose(-2, -3).flatten(-2)
+        heads = self.weights(vectors) @ self._heads(self.value(vectors))  # (B, H, F, D); faster than torch's fused form
+        mixed = heads.transpose(-2, -3).flatten(-2)
         return self.norm((mixed if self.rest is None else mixed + self.rest(vectors)).relu())
 
     def weights(self, vectors: Tensor) -> Tensor:

@@ -4,12 +4,10 @@
 on training rows; a batch of each takes its turn.
 """
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from latent_factors import optimiser
 from latent_factors.embedding import SoftSelection, add_gradients
@@ -84,8 +82,7 @@ class Bilevel(Adam):
     def step(self, *batch: Tensor) -> Tensor:
         """Move the weights by a training batch and α by a held-out one; return the training loss ()."""
         second = self.search.order == "second"
-        with sdpa_kernel(SDPBackend.MATH) if second else nullcontext():  # fused attention has no second derivative
-            loss = self.task.loss(self.model, *batch)
+        loss = self.task.loss(self.model, *batch)
         pulls = torch.autograd.grad(loss, self.weights, create_graph=second)
         for weight, pull in zip(self.weights, pulls, strict=True):
             weight.grad = pull.detach().clone() if second else pull  # the penalty is added to a copy: `pulls` go on
