@@ -21,8 +21,8 @@ from latent_factors.settings import points
 from latent_factors.tasks import prepare
 from latent_factors.tune import best, score, try_settings
 
-ROUNDS = 3  # of both in turn, so that a slow minute of the machine slows both
-REPEATS = 5  # of ours in a round
+ROUNDS = 5  # of both in turn, so that a slow minute of the machine slows both
+REPEATS = 7  # of ours in a round
 MOST_EPOCHS = 100
 SEEDS = 3  # of both, in the comparison of quality
 TRIALS, RUNS = 8, 2  # of ours there, beside the setting of params.yaml, which is for other rows and another K
