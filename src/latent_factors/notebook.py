@@ -15,11 +15,10 @@ import os
 import re
 import shutil
 import sys
-import threading
-import time
 from pathlib import Path
 
 from latent_factors.errors import UserError, tell, unwritable
+from latent_factors.lifetime import end_with_parent
 from latent_factors.paths import root
 from latent_factors.sections import Settings
 from latent_factors.settings import load_settings, section
@@ -147,7 +146,7 @@ def _execute(source, notebook: Path, parameters: dict, part: Path):
     os.environ |= {"LATENT_FACTORS_OUT": str(part), "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0"}
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm would like bars in notebooks; none are wanted
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # waiting threads sleep soon: else two runs at a time crawl
-    _end_with_parent()
+    end_with_parent()
     print(f"{notebook}", *(f"{name}={value}" for name, value in parameters.items() if isinstance(value, str)),
           file=sys.stderr, flush=True)
     kernel = _start_kernel()
@@ -201,18 +200,6 @@ def _keep(half: Path, notebook: Path) -> str:
     except OSError as error:
         return f"lost ({error.strerror})"
     return str(kept.relative_to(root()))
-
-
-def _end_with_parent() -> None:
-    """Exit when the process that started this one is gone, so that a killed `dvc repro` leaves no runner behind."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _sweep(running: Path) -> None:

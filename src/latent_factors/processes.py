@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
 from latent_factors.fit import set_up
+from latent_factors.lifetime import end_with_parent
 from latent_factors.sections import Compute
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -37,6 +38,7 @@ def spread(work: Callable[[Item], Result], items: list[Item], compute: Compute) 
 
 def _begin(work: Callable, compute: Compute) -> None:
     global _work
+    end_with_parent()
     set_up(compute)
     _work = work
 
