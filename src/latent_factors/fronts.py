@@ -194,8 +194,7 @@ def summary(compared: Compared, rates: list[float], claims: dict[str, Claim]) ->
         "variants": [
             {"variant": label, **_interval(judge, gain)}
             for label in labels if label not in {own for methods in METHODS.values() for own in methods}
-            if "dnis" in labels and all(compared.best([label], budget) for budget in budgets)
-            and (gain := compared.gain([label], ["dnis"], budgets)) is not None
+            if "dnis" in labels and (gain := compared.gain([label], ["dnis"], budgets)) is not None
         ],
     }
 
