@@ -61,9 +61,7 @@ SPENT = {
     "products with the graph": ("aten::_embedding_bag", "aten::_embedding_bag_forward_only"),
     "look-ups": ("aten::index_select",),
     "gradients of look-ups": ("aten::scatter_add_", "aten::index_add_"),
-    "optimiser": (
-        "aten::_fused_adam_", "Optimizer.step#Adam.step", "Optimizer.zero_grad#Adam.zero_grad", "aten::addcmul_",
-    ),
+    "optimiser": ("aten::_fused_adam_", "aten::_foreach_add_", "aten::addcmul_"),
     "sampling and shuffling": ("aten::searchsorted", "aten::randperm", "aten::uniform_"),
 }
 
