@@ -1,10 +1,11 @@
 """The table: lookups have the gradients of the plain operations, twice too."""
 
+import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
-from latent_factors.embedding import UniformTable, add_gradients, look_up
+from latent_factors.embedding import NARROW, UniformTable, add_gradients, look_up
 
 IDS = torch.tensor([[[0, 3], [3, 3]], [[1, 0], [4, 2]]])
 
@@ -27,6 +28,17 @@ def test_a_lookup_of_single_numbers_too():
     assert torch.equal(look_up(weight, IDS), F.embedding(IDS, weight))
     assert gradcheck(lambda one: look_up(one, IDS) ** 2, (weight,))
     assert gradgradcheck(lambda one: (look_up(one, IDS) ** 3).sum(), (weight,))
+
+
+@pytest.mark.parametrize("width", [1, 2, NARROW - 1, NARROW])
+def test_the_gradient_that_needs_no_derivative_is_the_one_that_has_one(width):
+    generator = torch.Generator().manual_seed(width)
+    weight = torch.randn(6, width, generator=generator).requires_grad_()
+    plain, differentiable = (
+        torch.autograd.grad((look_up(weight, IDS) ** 3).sum(), weight, create_graph=twice)[0] for twice in (False, True)
+    )
+    torch.testing.assert_close(plain, differentiable)
+    assert plain.dtype == weight.dtype and not plain[5].any()
 
 
 def test_the_gradient_of_a_penalty_is_added():

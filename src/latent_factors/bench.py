@@ -31,6 +31,7 @@ from latent_factors.sections import Section, Seeds, Settings
 from latent_factors.settings import TASKS, load_settings
 from latent_factors.stats import Bootstrap
 from latent_factors.tasks import prepare, rating, topk
+from latent_factors.timing import clock
 
 PACKAGES = ("torch", "numpy", "pandas", "implicit", "dvc", "papermill")
 EPOCHS = {
@@ -49,7 +50,7 @@ exec(text.replace('"mf"', '"mean"').replace('"rating.mf"', '"rating.mean"'))
 def seconds(work: Callable[[], object], repeats: int) -> float:
     """Return the median seconds of `work` over some repeats, after one to warm up."""
     work()
-    return statistics.median(bench_peers.clock(work) for _ in range(repeats))
+    return statistics.median(clock(work) for _ in range(repeats))
 
 
 def training(settings: Settings, device: torch.device, repeats: int) -> list[dict]:

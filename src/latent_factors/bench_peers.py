@@ -5,7 +5,6 @@ import functools
 import io
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from latent_factors.models import build
 from latent_factors.sections import Clicks, Section, Seeds, Settings, Split
 from latent_factors.settings import points
 from latent_factors.tasks import prepare
+from latent_factors.timing import clock
 from latent_factors.tune import best, score, try_settings
 
 ROUNDS = 5  # of both in turn, so that a slow minute of the machine slows both
@@ -60,7 +60,7 @@ SPENT = {
     "matrix products": ("aten::mm", "aten::addmm", "aten::bmm"),
     "products with the graph": ("aten::_embedding_bag", "aten::_embedding_bag_forward_only"),
     "look-ups": ("aten::index_select",),
-    "gradients of look-ups": ("aten::scatter_add_", "aten::index_add_"),
+    "gradients of look-ups": ("_LookUpBackward", "aten::scatter_add_", "aten::index_add_"),
     "optimiser": ("aten::_fused_adam_", "aten::_foreach_add_", "aten::addcmul_"),
     "sampling and shuffling": ("aten::searchsorted", "aten::randperm", "aten::uniform_"),
 }
@@ -83,23 +83,18 @@ def speed(settings: Settings, device: torch.device, python: Path) -> list[dict]:
             for part, function in work.items():
                 peer[part].append(measured[part])
                 function()  # to warm up
-                ours[part] += [clock(function) for _ in range(REPEATS)]
+                ours[part].append(statistics.median(clock(function) for _ in range(REPEATS)))
         for part in work:
-            mine, other = statistics.median(ours[part]), statistics.median(peer[part])
+            ratios = [other / mine for other, mine in zip(peer[part], ours[part], strict=True)]
             what = (
-                f"{model}, batch 2048, {values['dim']} dimensions: RecBole's {part} in seconds ({other:.3f}) over ours"
-                f" ({mine:.4f})"
+                f"{model}, batch 2048, {values['dim']} dimensions: RecBole's {part} in seconds"
+                f" ({statistics.median(peer[part]):.3f}) over ours ({statistics.median(ours[part]):.4f}), median of"
+                f" {ROUNDS} rounds from {min(ratios):.1f} to {max(ratios):.1f}"
             )
-            rows.append({"name": f"recbole_{part}_{model}", "value": other / mine, "unit": "ratio", "what": what})
+            value = statistics.median(ratios)
+            rows.append({"name": f"recbole_{part}_{model}", "value": value, "unit": "ratio", "what": what})
         rows += _spent(model, work["epoch"])
     return rows
-
-
-def clock(function: Callable[[], object]) -> float:
-    """Return the seconds that a call takes."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def _spent(model: str, epoch: Callable[[], object]) -> list[dict]:

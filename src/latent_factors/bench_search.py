@@ -20,7 +20,6 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from latent_factors.bench_peers import clock
 from latent_factors.data.features import rank_features
 from latent_factors.data.splits import split
 from latent_factors.data.table import Interactions
@@ -39,6 +38,7 @@ from latent_factors.settings import load_settings
 from latent_factors.sized import SparseTable, memory
 from latent_factors.study import MODELS, Plan
 from latent_factors.tasks import prepare, rating
+from latent_factors.timing import clock
 
 RATE = 0.95
 BATCH = 4096

@@ -1,11 +1,14 @@
 """From feature ids to vectors. A model gets its embedding as an argument and does not know its kind."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
 Penalty = tuple[nn.Parameter, Tensor]
 """A table (N, K) and the coefficients c (N, 1) of its penalty Σ_f c_f ‖e_f‖²."""
+
+NARROW = 32  # columns; from here on index_add is as fast
 
 
 class UniformTable(nn.Module):
@@ -83,22 +86,37 @@ def look_up(table: Tensor, ids: Tensor) -> Tensor:
 
 
 class _LookUp(Function):
-    """Rows of a table. The gradient is one index_add, three times faster on a CPU than that of F.embedding."""
+    """Rows of a table. Its gradient sums the rows of each id, on a CPU three times faster than F.embedding's does."""
 
     @staticmethod
     def forward(context, table: Tensor, ids: Tensor) -> Tensor:
-        context.save_for_backward(ids)
+        flat = ids.reshape(-1)
+        context.save_for_backward(flat)
         context.number = len(table)
         rows = table.view(-1) if table.shape[1] == 1 else table
-        return rows.index_select(0, ids.reshape(-1)).view(*ids.shape, table.shape[1])
+        return rows.index_select(0, flat).view(*ids.shape, table.shape[1])
 
     @staticmethod
     def backward(context, gradient: Tensor) -> tuple[Tensor, None]:
         (ids,) = context.saved_tensors
-        width = gradient.shape[-1]
-        rows = gradient.reshape(-1) if width == 1 else gradient.reshape(-1, width)
-        sums = rows.new_zeros(context.number, *rows.shape[1:]).index_add(0, ids.reshape(-1), rows)
-        return sums.view(-1, width), None
+        rows = gradient.reshape(len(ids), -1)
+        differentiable = torch.is_grad_enabled()  # for a derivative of this one
+        if 1 < rows.shape[1] < NARROW and rows.device.type == "cpu" and not differentiable:
+            return _sums_of_narrow(rows, ids, context.number), None
+        rows = rows.view(-1) if rows.shape[1] == 1 else rows
+        sums = rows.new_zeros(context.number, *rows.shape[1:]).index_add(0, ids, rows)
+        return sums.view(context.number, -1), None
+
+
+def _sums_of_narrow(rows: Tensor, ids: Tensor, number: int) -> Tensor:
+    """Return the sums (N, K) of the rows (B, K) of each id (B,): a product with a matrix of one-hot columns (N, B).
+
+    With few columns that takes half the time of index_add, and one thread, which waits for no other.
+    """
+    from scipy.sparse import csc_array  # only narrow tables need it, and it takes a third of a second to import
+
+    one, start = np.ones(len(ids), rows.numpy().dtype), np.arange(len(ids) + 1)
+    return torch.from_numpy(csc_array((one, ids.numpy(), start), shape=(number, len(ids))) @ rows.numpy())
 
 
 @torch.no_grad()
