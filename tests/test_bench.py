@@ -5,7 +5,7 @@ import torch
 
 from conftest import HOME, planted, write_inter
 from latent_factors import bench_peers, bench_search, peers
-from latent_factors.bench import beside_recbole, large, reading, report
+from latent_factors.bench import BATCHES, alignment, beside_recbole, large, reading, report
 from latent_factors.bench_large import measure
 from latent_factors.data.atomic import read_atomic
 from latent_factors.tasks import rating
@@ -32,9 +32,9 @@ def test_the_benchmark_file_has_its_schema(project, settings):
 def test_the_committed_benchmark_times_every_recommender(settings):
     written = json.loads((HOME / "reports" / "bench.json").read_text())
     check(written)
-    assert {f"train_topk_{model}" for model in type(settings.topk).model_fields} <= {
-        row["name"] for row in written["results"]
-    }
+    names = {row["name"] for row in written["results"]}
+    assert {f"train_topk_{model}" for model in type(settings.topk).model_fields} <= names
+    assert {f"directau_over_bpr_{size}" for size in BATCHES} <= names
 
 
 def test_without_peers_or_large_data_there_is_a_notice(project, settings, capsys):
@@ -44,6 +44,13 @@ def test_without_peers_or_large_data_there_is_a_notice(project, settings, capsys
     notices = capsys.readouterr().err
     assert "no ../shared/peers beside the project" in notices
     assert "`make data NAME=gowalla`" in notices
+
+
+def test_epochs_of_directau_and_bpr_are_compared_at_equal_batches(project, settings):
+    write_inter(project, "ml-100k", planted(users=40, items=30, rank=1, noise=0.5, filled=0.5))
+    rows = alignment(settings, torch.device("cpu"), 1)
+    assert [row["name"] for row in rows] == [f"directau_over_bpr_{size}" for size in BATCHES]
+    assert all(row["value"] > 0 for row in rows)
 
 
 def test_a_large_data_set_is_measured(project):

@@ -92,7 +92,7 @@ SHARED = {  # what several models of a task use: every train stage of that task 
     "ctr": {
         f"models/{name}.py" for name in ("autoint", "dnn", "fields", "first_order", "fm", "interacting", "widedeep")
     },
-    "topk": {f"models/{name}.py" for name in ("graph", "losses", "neumf", "pairs")},
+    "topk": {f"models/{name}.py" for name in ("directau_graph", "graph", "losses", "neumf", "pairs")},
 }
 
 
@@ -130,7 +130,7 @@ def test_a_stage_depends_on_what_it_uses_and_no_more(name, command, deps, params
         model = re.search(r"-p task (\w+) -p model (\w+)", command)
         if model:
             sources.append(f"import latent_factors.models.{model[2]}, latent_factors.tasks.{model[1]}")
-            if name.startswith(("train", "curve")):
+            if name.startswith(("train", "curve", "ablation")):
                 extra = SHARED[model[1].removesuffix("_attributes")] | {"tasks/ctr.py"}
             wanted.add(re.search(r"-s protocol (\w+)", command)[1])
         sections = {entry for entry in params if entry in Settings.model_fields}
@@ -143,10 +143,10 @@ def test_a_stage_depends_on_what_it_uses_and_no_more(name, command, deps, params
 
 
 def test_every_model_is_trained():
-    trained = {name.partition("-")[2] for name, *_ in (stage.values for stage in STAGES) if name.startswith("train-")}
+    trained = {name.partition("@")[2] for name, *_ in (stage.values for stage in STAGES) if name.startswith("train-")}
     dataset = yaml("params.yaml")["dataset"]
     assert trained == {
-        f"{task.removesuffix('_attributes')}@{dataset}-{task}-{model}"
+        f"{dataset}-{task}-{model}"
         for task, (kind, _) in TASKS.items() for model in kind.model_fields
     }
 
@@ -236,7 +236,7 @@ def test_the_readme_names_the_two_commands():
 
 def test_make_repro_runs_trainings_side_by_side_then_chapters():
     makefile, stages = (HOME / "Makefile").read_text(), yaml("dvc.yaml")["stages"]
-    for variable, kinds in (("TRAIN", ("train-", "curve-", "search-")), ("CHAPTERS", ("chapter-",))):
+    for variable, kinds in (("TRAIN", ("train-", "ablation-", "curve-", "search-")), ("CHAPTERS", ("chapter-",))):
         listed = re.search(rf"^{variable} := (.+)$", makefile, re.MULTILINE)[1].split()
         assert sorted(listed) == sorted(name for name in stages if name.startswith(kinds))
 

@@ -1,5 +1,6 @@
 """The top-k task and what every recommender must do."""
 
+import functools
 from itertools import pairwise
 
 import numpy as np
@@ -14,13 +15,13 @@ from latent_factors import models
 from latent_factors.data.histories import Histories
 from latent_factors.embedding import SoftSelection, UniformTable
 from latent_factors.errors import UserError
-from latent_factors.fit import fit
+from latent_factors.fit import fit, fit_run
 from latent_factors.models import losses
 from latent_factors.models.graph import Graph
 from latent_factors.models.pairs import leads
 from latent_factors.paths import root
 from latent_factors.ranking import ndcg
-from latent_factors.sections import BPR, EASE, IALS, ImplicitNeuMF, ItemKNN, LightGCN, Popular, Ranking, Split
+from latent_factors.sections import BPR, EASE, IALS, DirectAU, ImplicitNeuMF, ItemKNN, LightGCN, Popular, Ranking, Split
 from latent_factors.tasks import rating, topk
 
 CPU = torch.device("cpu")
@@ -33,6 +34,7 @@ SETTINGS = {
     "bpr": BPR(dim=8, **GRADIENT),
     "neumf_implicit": ImplicitNeuMF(dim=8, negatives=4, **GRADIENT),
     "lightgcn": LightGCN(dim=8, layers=2, **GRADIENT),
+    "directau": DirectAU(dim=8, layers=0, gamma=0.2, distinct=False, cosine=False, **GRADIENT),
 }
 RANDOM = Split(kind="random-by-user", validation=0.1, test=0.1, seed=1)
 
@@ -372,3 +374,29 @@ def test_the_readmes_recommender_works(checkerboard):
     (model,) = fit("topk.readme", build, checkerboard, point, [1]).models
     _, hits = checkerboard.recommend(model, "test", 5)
     assert ndcg(hits, checkerboard.relevant("test"), 5).mean() > 0.95
+
+
+def test_what_vectors_do_on_the_sphere_is_watched(checkerboard):
+    """Alignment of the sampled events' pairs, uniformity of their different users and items, by plain loops."""
+    torch.manual_seed(0)
+    model = models.build("bpr", SETTINGS["bpr"], checkerboard.inputs)
+    seen = checkerboard.watch(model)
+    with torch.no_grad():
+        unit = model.embedding.weight / model.embedding.weight.norm(dim=1, keepdim=True)
+    events = checkerboard.train.tolist()  # fewer than are watched at most
+    align = sum((unit[user] - unit[item]).square().sum() for user, item in events) / len(events)
+    apart = []
+    for side in zip(*events, strict=True):
+        pairs = [(one, other) for one in set(side) for other in set(side) if one < other]
+        apart.append((sum((-2 * (unit[a] - unit[b]).square().sum()).exp() for a, b in pairs) / len(pairs)).log())
+    assert seen["alignment"].item() == pytest.approx(align.item(), rel=1e-4)
+    assert seen["uniformity"].item() == pytest.approx((sum(apart) / 2).item(), rel=1e-4)
+    assert checkerboard.watch(trained("ease", checkerboard).models[0]) == {}
+
+
+def test_a_watched_run_tells_it_for_every_epoch(checkerboard):
+    point = SETTINGS["bpr"].model_copy(update={"epochs": 3})
+    make = functools.partial(models.build, "bpr", point, checkerboard.inputs)
+    plain, watched = (fit_run("topk.bpr", make, checkerboard, point, 1, watched) for watched in (False, True))
+    assert [set(row) for row in watched[2]] == [{"seed", "epoch", "loss", "validation", "alignment", "uniformity"}] * 3
+    assert [row["loss"] for row in watched[2]] == [row["loss"] for row in plain[2]]

@@ -24,7 +24,7 @@ import torch
 from latent_factors import bench_peers, bench_search, peers
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import tell
-from latent_factors.fit import Task, derive_seeds, fit, set_up
+from latent_factors.fit import Adam, Task, derive_seeds, fit, set_up
 from latent_factors.models import build
 from latent_factors.paths import root
 from latent_factors.sections import Section, Seeds, Settings
@@ -37,8 +37,9 @@ PACKAGES = ("torch", "numpy", "pandas", "implicit", "dvc", "papermill")
 EPOCHS = {
     "rating": ("mf", "als", "mlp", "neumf"),
     "ctr": ("lr", "fm", "widedeep", "deepfm", "autoint", "autoint_plus"),
-    "topk": ("ials", "bpr", "neumf_implicit", "lightgcn"),
+    "topk": ("ials", "bpr", "neumf_implicit", "lightgcn", "directau", "directau_graph"),
 }
+BATCHES = (256, 1024)
 SCRIPT = """
 import json, sys
 code = [cell for cell in json.load(open("notebooks/train.ipynb"))["cells"] if cell["cell_type"] == "code"]
@@ -82,6 +83,24 @@ def whole_trainings(settings: Settings, device: torch.device) -> list[dict]:
 def _fit(name: str, point: Section, problem: Task) -> None:
     model = name.split(".")[1]
     fit(name, lambda: build(model, point, problem.inputs), problem, point, derive_seeds(Seeds(root=0, count=1), name))
+
+
+def alignment(settings: Settings, device: torch.device, repeats: int) -> list[dict]:
+    """Time an epoch of DirectAU over one of BPR-MF at equal batches and K."""
+    problem, rows = topk.prepare(settings.dataset, settings.data, settings.ranking, device), []
+    for size in BATCHES:
+        spent = {}
+        for model in ("bpr", "directau"):
+            point = getattr(settings.topk, model).model_copy(update={"batch_size": size})
+            trainer = Adam(f"topk.{model}", build(model, point, problem.inputs).to(device), problem, point, seed=0)
+            spent[model] = seconds(functools.partial(trainer.epoch, 1), repeats)
+        what = (
+            f"an epoch of DirectAU ({spent['directau']:.3f} s) over one of BPR-MF ({spent['bpr']:.3f} s), batch {size},"
+            f" {point.dim} dimensions"
+        )
+        value = spent["directau"] / spent["bpr"]
+        rows.append({"name": f"directau_over_bpr_{size}", "value": value, "unit": "ratio", "what": what})
+    return rows
 
 
 def beside_recbole(settings: Settings, device: torch.device) -> list[dict]:
@@ -167,7 +186,7 @@ def main() -> None:
     device = set_up(settings.compute)
     problem = rating.prepare(settings.dataset, settings.data, settings.split, device)
     with contextlib.redirect_stderr(io.StringIO()):  # no line an epoch here
-        results = training(settings, device, 3) + whole_trainings(settings, device)
+        results = training(settings, device, 3) + whole_trainings(settings, device) + alignment(settings, device, 7)
         results += bench_search.cost(settings, device)
     results += bench_search.storage() + bench_search.millions()
     results += beside_recbole(settings, device) + large(settings) + reading(settings, problem, 5) + pipeline(3)

@@ -31,6 +31,8 @@ MODELS = {  # name in params.yaml: (label, colour, marker)
     "bpr": ("BPR-MF", _COLOURS[0], "o"),
     "neumf_implicit": ("NeuMF", _COLOURS[4], "D"),
     "lightgcn": ("LightGCN", _COLOURS[9], "h"),
+    "directau": ("DirectAU", _COLOURS[1], "^"),
+    "directau_graph": ("DirectAU, graph", "#3b3b3b", "D"),
 }
 METHODS = {  # of input search: (colour, marker)
     "uniform": ("#3b3b3b", "o"),

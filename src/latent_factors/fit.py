@@ -61,6 +61,9 @@ class Task(Protocol):
     def measure(self, outputs: dict[str, Tensor], part: str) -> dict[str, Tensor]:
         """Return each metric () of a part's outputs, by name."""
 
+    def watch(self, model: nn.Module) -> dict[str, Tensor]:
+        """Return what else is told of a model after an epoch (), by name."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -137,14 +140,14 @@ def fit(name: str, build: Callable[[], nn.Module], task: Task, settings: Section
 
 
 def fit_run(
-    title: str, build: Callable[[], nn.Module], task: Task, settings: Section, seed: int
+    title: str, build: Callable[[], nn.Module], task: Task, settings: Section, seed: int, watched: bool = False
 ) -> tuple[nn.Module, float, list[dict]]:
     """Train a model under one seed to its best validation epoch; return it, its score there, and a row an epoch.
 
     `build` makes an untrained model from torch's global generator. A model with a method `sweep` is fitted by
     calling it once an epoch, any other by Adam on shuffled batches. Training ends once the score has not improved
     for `settings.patience` epochs, at the latest after `settings.epochs`. A line an epoch goes to stderr, after
-    `title`, which begins with TASK.MODEL.
+    `title`, which begins with TASK.MODEL. Where the run is `watched`, rows hold what the task watches too.
 
     Raises UserError when the loss stops being finite.
     """
@@ -153,11 +156,13 @@ def fit_run(
         model = build().to(task.frequency.device)
     kind = Sweeps if hasattr(model, "sweep") else Adam
     trainer = kind(title.split()[0], model, task, settings, seed)
-    score, rows = train(title, trainer, task, settings.epochs, settings.patience)
+    score, rows = train(title, trainer, task, settings.epochs, settings.patience, watched)
     return model, score, [{"seed": seed, **row} for row in rows]
 
 
-def train(title: str, trainer: "Adam | Sweeps", task: Task, epochs: int, patience: int) -> tuple[float, list[dict]]:
+def train(
+    title: str, trainer: "Adam | Sweeps", task: Task, epochs: int, patience: int, watched: bool = False
+) -> tuple[float, list[dict]]:
     """Train one model to the end of its patience and leave it at its best; return its best score and a row an epoch."""
     sign = 1 if task.larger_is_better else -1
     best, waited, rows = -sign * math.inf, 0, []
@@ -166,7 +171,8 @@ def train(title: str, trainer: "Adam | Sweeps", task: Task, epochs: int, patienc
         loss = trainer.epoch(epoch)
         with torch.no_grad():
             score = task.score(trainer.model).item()
-        rows.append({"epoch": epoch, "loss": loss, "validation": score})
+            seen = task.watch(trainer.model) if watched else {}
+        rows.append({"epoch": epoch, "loss": loss, "validation": score, **{key: seen[key].item() for key in seen}})
         waited += 1
         if sign * score > sign * best:
             best, waited = score, 0

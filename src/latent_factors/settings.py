@@ -64,7 +64,7 @@ def section(key: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    return value.model_dump() if isinstance(value, Section) else value
+    return value.model_dump(exclude_unset=True) if isinstance(value, Section) else value
 
 
 TASKS: dict[str, tuple[type[Section], str]] = {  # the models' settings, and the section that cuts and judges

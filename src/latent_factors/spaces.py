@@ -66,6 +66,17 @@ def _lightgcn(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     return layers | _adam(trial, 1e-3, 5e-2) | _ridge(trial, frequency, 1e-5, 0.1, bias=False)
 
 
+def _directau(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    """Suggest from wide penalties: they leave directions alone, but shorten the vectors of rare items in the scores."""
+    return {"gamma": log(trial, "gamma", 0.05, 5)} | _adam(trial, 5e-4, 2e-2) | _ridge(
+        trial, frequency, 1e-4, 30, bias=False
+    )
+
+
+def _directau_graph(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return {"layers": trial.suggest_int("layers", 1, 4)} | _directau(trial, frequency)
+
+
 def _neumf(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     return _adam(trial, 3e-4, 2e-2) | _ridge(trial, frequency, 1e-5, 1, bias=False)
 
@@ -96,5 +107,6 @@ SPACES: dict[str, dict[str, Space]] = {
     "ctr_attributes": _CTR,
     "topk": {
         "itemknn": _itemknn, "ease": _ease, "ials": _ials, "bpr": _bpr, "neumf_implicit": _neumf, "lightgcn": _lightgcn,
+        "directau": _directau, "directau_graph": _directau_graph,
     },
 }

@@ -14,24 +14,26 @@ Trained = tuple[dict[str, Tensor], float, list[dict]]
 """The weights of a model's best epoch by name, its validation score there, and a row an epoch."""
 
 
-def train_points(name: str, task: Task, points: list[Section], seeds: list[int], compute: Compute) -> list[Fit]:
-    """Train TASK.MODEL under each seed at each point; return a fit a point.
+def train_points(
+    name: str, task: Task, points: list[Section], seeds: list[int], compute: Compute, watched: bool = False
+) -> list[Fit]:
+    """Train TASK.MODEL under each seed at each point, `watched` by the task or not; return a fit a point.
 
     Raises UserError when a loss stops being finite.
     """
     runs = [(point, seed, number) for point in points for number, seed in enumerate(seeds, 1)]
-    trained = spread(functools.partial(_train, name, task, len(seeds)), runs, compute)
+    trained = spread(functools.partial(_train, name, task, len(seeds), watched), runs, compute)
     return [
         _gather(name, task, point, trained[first : first + len(seeds)])
         for point, first in zip(points, range(0, len(runs), len(seeds)), strict=True)
     ]
 
 
-def _train(name: str, task: Task, number: int, run: tuple[Section, int, int]) -> Trained:
+def _train(name: str, task: Task, number: int, watched: bool, run: tuple[Section, int, int]) -> Trained:
     point, seed, which = run
     dim = f" K={point.dim}" if hasattr(point, "dim") else ""
     make = functools.partial(build, name.split(".")[1], point, task.inputs)
-    model, score, history = fit_run(f"{name}{dim}  run {which}/{number}", make, task, point, seed)
+    model, score, history = fit_run(f"{name}{dim}  run {which}/{number}", make, task, point, seed, watched)
     return model.state_dict(), score, history
 
 

@@ -30,7 +30,7 @@ def fetch(name: str) -> str:
     folder = root() / "data" / name
     entry = catalogue().get(name)
     if folder.is_dir():
-        if entry is None or entry.archive is not None:
+        if entry is None or entry.archive is not None or not entry.files:
             return f"data/{name} is there (not in the catalogue with fixed files: data.dvc pins it)"
         _check(folder, entry)
         return f"data/{name} is there and sound"
@@ -78,7 +78,7 @@ def _mirror(name: str) -> Path | None:
 
 
 def _copy(source: Path, part: Path, entry: Dataset | None) -> None:
-    names = entry.files if entry else [file.name for file in sorted(source.glob(f"{source.name}.*"))]
+    names = entry.files if entry and entry.files else [file.name for file in sorted(source.glob(f"{source.name}.*"))]
     for name in names:
         if not (source / name).is_file():
             raise UserError(f"{source / name} is missing; complete the mirror's folder or unset {MIRROR}")

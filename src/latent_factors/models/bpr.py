@@ -37,6 +37,10 @@ class Model(nn.Module):
         """Return λ Σ_f w_f ‖e_f‖² for weights w (N,)."""
         return self.embedding.penalties(self.l2 * weight)
 
+    def vectors(self, ids: Tensor) -> Tensor:
+        """Return the vectors (..., K) whose products are scores, for ids (...)."""
+        return self.embedding(ids)
+
     def scorer(self) -> Callable[[Tensor], Tensor]:
         """Return the function from user ids (B,) to the scores (B, I) of all items."""
         item = self.embedding(self.items)

@@ -49,6 +49,10 @@ class Model(nn.Module):
         table[:users] = torch.from_numpy(self.solver.user_factors).to(table)
         table[self.items] = torch.from_numpy(self.solver.item_factors).to(table)
 
+    def vectors(self, ids: Tensor) -> Tensor:
+        """Return the vectors (..., K) whose products are scores, for ids (...)."""
+        return self.embedding(ids)
+
     def scorer(self) -> Callable[[Tensor], Tensor]:
         """Return the function from user ids (B,) to the scores (B, I) of all items."""
         item = self.embedding(self.items)

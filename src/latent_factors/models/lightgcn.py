@@ -48,6 +48,10 @@ class Model(nn.Module):
         """Return λ Σ_f w_f ‖e_f‖² for weights w (N,), of the vectors before smoothing."""
         return self.embedding.penalties(self.l2 * weight)
 
+    def vectors(self, ids: Tensor) -> Tensor:
+        """Return the smoothed vectors (..., K), whose products are scores, for ids (...)."""
+        return look_up(self.table(), ids)
+
     def scorer(self) -> Callable[[Tensor], Tensor]:
         """Return the function from user ids (B,) to the scores (B, I) of all items."""
         table = self.table()

@@ -1,6 +1,8 @@
-"""Losses of models that learn from events and sampled negatives."""
+"""Losses of models that learn from events, with sampled negatives or without."""
 
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
@@ -18,3 +20,37 @@ def bce(scores: Tensor) -> Tensor:
     He et al. 2017, equation 7.
     """
     return F.softplus(-scores[0]).mean() + F.softplus(scores[1:]).sum(0).mean()
+
+
+def alignment(user: Tensor, item: Tensor) -> Tensor:
+    """Return the mean of ‖u − i‖² () over pairs of unit vectors (B, K).
+
+    Wang et al. 2022, equation 2.
+    """
+    return (user - item).square().sum(-1).mean()
+
+
+def uniformity(unit: Tensor) -> Tensor:
+    """Return log of the mean of exp(−2 ‖x − y‖²) () over all pairs of unit vectors (B, K); 0 without a pair.
+
+    Wang et al. 2022, equation 3.
+    """
+    return _Uniformity.apply(2 * unit) if len(unit) > 1 else unit.new_zeros(())
+
+
+class _Uniformity(Function):
+    """The same of z = 2x, as −2 ‖x − y‖² = z_x · z_y − 4: one product gives all pairs, twice, and each with itself."""
+
+    @staticmethod
+    def forward(context, z: Tensor) -> Tensor:
+        number, near = len(z), (z @ z.T).exp_()
+        near.fill_diagonal_(0)
+        total = near.sum()
+        context.save_for_backward(z, near, total)
+        return (total / (number * (number - 1))).log() - 4
+
+    @staticmethod
+    @once_differentiable
+    def backward(context, gradient: Tensor) -> Tensor:
+        z, near, total = context.saved_tensors
+        return (near @ z) * (2 * gradient / total)

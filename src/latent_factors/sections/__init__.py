@@ -26,6 +26,7 @@ class Settings(Section):
     ranking: Ranking
     rating: Rating
     topk: TopK
+    ablation: Ablation
     curve: Curve
     search: Searches
     clicks: Clicks
@@ -58,6 +59,15 @@ class ClickStudy(Section):
     trials: Count
 
 
+class RankingStudy(Section):
+    """Recommenders on one data set, by their names in `topk`, with a setting each."""
+
+    dataset: str
+    data: Data
+    protocol: Ranking
+    models: Annotated[dict[str, dict], Field(min_length=1)]
+
+
 class Planted(Section):
     """Recovery of planted ranks: `ranks` of the frequency blocks, `fall` of the frequency from block to block."""
 
@@ -83,3 +93,4 @@ class Replications(Section):
     boundary: Annotated[list[Strength], Field(min_length=2)]
     studies: dict[str, Study]
     click_studies: dict[str, ClickStudy]
+    ranking_studies: dict[str, RankingStudy]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -16,3 +16,9 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
     random: ClassVar[bool] = True  # whether a model with these settings depends on its seed
+
+
+def changes_of(kind: type[Section]) -> type[Section]:
+    """Return the section that holds some of the keys of a section."""
+    fields = {name: (field.rebuild_annotation(), None) for name, field in kind.model_fields.items()}
+    return create_model(f"{kind.__name__}Changes", __base__=Section, **fields)

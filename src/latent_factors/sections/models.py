@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from latent_factors.sections.base import Count, Rate, Section, Strength
+from latent_factors.sections.base import Count, Rate, Section, Strength, changes_of
 
 
 class Exact(Section):
@@ -178,6 +178,14 @@ class LightGCN(Gradient):
     layers: Annotated[int, Field(ge=0)]
 
 
+class DirectAU(LightGCN):
+    """Alignment and uniformity; no layers means that the table itself is the encoder."""
+
+    gamma: Strength
+    distinct: bool
+    cosine: bool
+
+
 class TopK(Section):
     """Top-k recommendation: a section a model."""
 
@@ -188,6 +196,14 @@ class TopK(Section):
     bpr: BPR
     neumf_implicit: ImplicitNeuMF
     lightgcn: LightGCN
+    directau: DirectAU
+    directau_graph: DirectAU
+
+
+class Ablation(Section):
+    """What is changed in a model's setting, one change after the other; each makes a point of its own."""
+
+    directau: Annotated[list[changes_of(DirectAU)], Field(min_length=1)]
 
 
 def _rising(points: list[Factors]) -> list[Factors]:

@@ -128,6 +128,10 @@ class CTRTask:
         ids, values, label = self.validation
         return logloss(self.predict(model, ids, values), label)
 
+    def watch(self, model: nn.Module) -> dict[str, Tensor]:
+        """Return what else is told of a model after an epoch: nothing."""
+        return {}
+
     def outputs(self, model: nn.Module, part: str) -> dict[str, Tensor]:
         """Return what is kept of a part: `probability` (n,)."""
         ids, values, _ = getattr(self, part)

@@ -121,6 +121,10 @@ class RatingTask:
         ids, rating = self.validation
         return rmse(self.predict(model, ids), rating)
 
+    def watch(self, model: nn.Module) -> dict[str, Tensor]:
+        """Return what else is told of a model after an epoch: nothing."""
+        return {}
+
     def outputs(self, model: nn.Module, part: str) -> dict[str, Tensor]:
         """Return what is kept of a part: `prediction` (n,), clipped."""
         return {"prediction": self.predict(model, getattr(self, part)[0])}

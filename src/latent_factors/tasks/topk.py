@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from latent_factors import ranking
 from latent_factors.data.features import Features, rank_features
@@ -14,9 +15,11 @@ from latent_factors.data.histories import Histories
 from latent_factors.data.splits import Parts, split
 from latent_factors.data.table import Interactions, load_interactions
 from latent_factors.models import Inputs
+from latent_factors.models.losses import alignment, uniformity
 from latent_factors.sections import Data, Ranking
 
 SCORED_CELLS = 2**24  # users by items scored at a time: 64 MiB
+WATCHED_EVENTS = 2048
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,19 @@ class TopKTask:
         items, hits = zip(*lists, strict=True)
         return torch.cat(items), torch.cat(hits)
 
+    @torch.no_grad()
+    def watch(self, model: nn.Module) -> dict[str, Tensor]:
+        """Return what a model's vectors do on the sphere: `alignment` and `uniformity` (), lower is better of each.
+
+        Alignment is that of a sample of training events, uniformity the mean of that of their different users and of
+        their different items. A model without `vectors` gives none.
+        """
+        if not hasattr(model, "vectors"):
+            return {}
+        unit = F.normalize(model.vectors(self._sample), dim=-1)  # (2, m, K)
+        apart = [uniformity(F.normalize(model.vectors(ids.unique()), dim=-1)) for ids in self._sample]
+        return {"alignment": alignment(*unit), "uniformity": (apart[0] + apart[1]) / 2}
+
     def outputs(self, model: nn.Module, part: str) -> dict[str, Tensor]:
         """Return what is kept of a part: `items` and `hits` (U, k) at the largest cutoff."""
         items, hits = self.recommend(model, part, max(self.cutoffs))
@@ -171,6 +187,12 @@ class TopKTask:
             f"{name}@{k}": metric(outputs["hits"], relevant, k).mean()
             for k in self.cutoffs for name, metric in ranking.METRICS.items()
         }
+
+    @cached_property
+    def _sample(self) -> Tensor:
+        """The ids (2, m) of the training events that are watched."""
+        drawn = torch.randperm(self.size, generator=torch.Generator().manual_seed(0))[:WATCHED_EVENTS]
+        return self.train[drawn.to(self.ids.device)].T
 
     @property
     def _known(self) -> np.ndarray:

@@ -1,0 +1,50 @@
+"""DirectAU: alignment and uniformity on the sphere, optimised themselves (Wang et al. 2022)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from latent_factors.models import Inputs, lightgcn
+from latent_factors.models.losses import alignment, uniformity
+from latent_factors.sections import DirectAU
+
+
+class Model(lightgcn.Model):
+    """Users near their items (equation 2), users far from users and items from items (equation 3), no negatives.
+
+    The encoder is the table itself, or LightGCN where `layers` is above zero. A user or item that stands in a batch
+    several times counts as often in uniformity, as in the paper's code, and once where `distinct` is set. Scores are
+    dot products, as there, and cosines where `cosine` is set.
+    """
+
+    negatives = 0
+
+    def __init__(self, embedding: torch.nn.Module, settings: DirectAU, inputs: Inputs):
+        super().__init__(embedding, settings, inputs)
+        self.gamma, self.distinct, self.cosine = settings.gamma, settings.distinct, settings.cosine
+
+    def loss(self, ids: Tensor) -> Tensor:
+        """Return align + γ (uniform(users) + uniform(items)) / 2 () of events (2, B): user, item (equation 4)."""
+        user, item = F.normalize(self.vectors(ids), dim=-1)  # (B, K) each
+        sides = ((user, ids[0]), (item, ids[1]))
+        apart = sum(uniformity(_once(*side) if self.distinct else side[0]) for side in sides)
+        return alignment(user, item) + self.gamma * apart / 2
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """Return the encoder's vectors (..., K) for ids (...)."""
+        return super().vectors(ids) if self.layers else self.embedding(ids)
+
+    def scorer(self) -> Callable[[Tensor], Tensor]:
+        """Return the function from user ids (B,) to the scores (B, I) of all items."""
+        table = F.normalize(self.table(), dim=-1) if self.cosine else self.table()
+        item = table[self.items]
+        return lambda users: table[users] @ item.T
+
+
+def _once(vectors: Tensor, ids: Tensor) -> Tensor:
+    """Return one of the vectors (B, K) for each different id (B,)."""
+    different, place = ids.unique(return_inverse=True)
+    first = torch.empty_like(different).scatter_(0, place, torch.arange(len(ids), device=ids.device))
+    return vectors[first]

@@ -1,0 +1,7 @@
+"""Which recommenders the claims that were also tested on larger data compare."""
+
+CLAIMS = {  # the model whose test ndcg should be larger, and the other
+    "directau-beats-bpr": ("directau", "bpr"),
+    "directau-beats-lightgcn": ("directau", "lightgcn"),
+    "graph-helps-directau": ("directau_graph", "directau"),
+}

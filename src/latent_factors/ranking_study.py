@@ -1,0 +1,89 @@
+"""Recommenders on a larger data set under all seeds, and what comes of it for claims and published tables."""
+
+import functools
+from itertools import product
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latent_factors import ranking
+from latent_factors.fit import derive_seeds, fit_run, set_up
+from latent_factors.models import build
+from latent_factors.processes import spread
+from latent_factors.ranking_claims import CLAIMS
+from latent_factors.sections import Compute, RankingStudy, Section, Seeds, Statistics
+from latent_factors.settings import points
+from latent_factors.stats import Bootstrap
+from latent_factors.tasks import topk
+
+NAMES = ("mean", "low", "high")
+
+
+def run(study: RankingStudy, seeds: Seeds, compute: Compute, statistics: Statistics) -> dict:
+    """Train every model under all seeds; return their test metrics, and differences between them, as JSON holds them.
+
+    Raises UserError for anything wrong with the data or the settings.
+    """
+    task = topk.prepare(study.dataset, study.data, study.protocol, set_up(compute))
+    lists = {}
+    for model, point in settings(study).items():
+        own = derive_seeds(seeds, f"topk.{model}")[: seeds.count if point.random else 1]
+        lists[model] = spread(functools.partial(hits, task, model, point), own, compute)
+    device = torch.cuda.get_device_name() if task.ids.is_cuda else "cpu"
+    return summary(study, task, lists, statistics, seeds.count, device)
+
+
+def settings(study: RankingStudy) -> dict[str, Section]:
+    """Return the typed settings of each model.
+
+    Raises UserError for an unknown model, or settings that do not fit it.
+    """
+    return {model: points("topk", model, values)[0] for model, values in study.models.items()}
+
+
+def hits(task: topk.TopKTask, model: str, point: Section, seed: int) -> Tensor:
+    """Train one model under one seed; return which places of each user's test list are hits (U, k)."""
+    make = functools.partial(build, model, point, task.inputs)
+    trained, _, _ = fit_run(f"topk.{model}  seed {seed}", make, task, point, seed)
+    return task.outputs(trained, "test")["hits"].cpu()
+
+
+def summary(
+    study: RankingStudy, task: topk.TopKTask, lists: dict[str, list[Tensor]], statistics: Statistics, seeds: int,
+    device: str,
+) -> dict:
+    """Return each metric of each model's hits (U, k), a list a seed, with intervals over users and seeds.
+
+    `device` says in words what trained them.
+    """
+    relevant = task.relevant("test").cpu()
+    judge = Bootstrap(np.arange(len(relevant)), statistics, seeds)
+    stacked = {model: torch.stack(own) for model, own in lists.items()}
+
+    def values(model: str, name: str, cutoff: int) -> np.ndarray:
+        return judge.mean(ranking.METRICS[name](stacked[model], relevant, cutoff).numpy())
+
+    def interval(replicates: np.ndarray) -> dict[str, float]:
+        return {name: round(value, 6) for name, value in zip(NAMES, judge.interval(replicates), strict=True)}
+
+    cutoff = study.protocol.cutoffs[0]
+    ndcg = {model: values(model, "ndcg", cutoff) for model in stacked}
+    return {
+        "dataset": study.dataset, "rows": {part: len(own) for part, own in task.parts}, "users": len(relevant),
+        "items": task.catalogue, "seeds": seeds, "cutoff": cutoff, "device": device,
+        "models": [
+            {
+                "model": model, "runs": len(own), "settings": study.models[model],
+                "metrics": {
+                    f"{name}@{k}": interval(values(model, name, k))
+                    for name, k in product(("recall", "ndcg"), study.protocol.cutoffs)
+                },
+            }
+            for model, own in stacked.items()
+        ],
+        "effects": [
+            {"claim": claim, **interval(ndcg[one] - ndcg[other])}
+            for claim, (one, other) in CLAIMS.items() if {one, other} <= set(ndcg)
+        ],
+    }

@@ -1,0 +1,41 @@
+"""Published numbers: every one is measured, and judged by its relative difference."""
+
+import pytest
+
+from conftest import HOME
+from latent_factors.errors import UserError
+from latent_factors.published import Table, beside, load_published, read_study, verdict
+
+TABLE = Table(paper="A", study="s", tolerance=0.04, differences="none", values={"bpr": {"ndcg@20": 0.05}})
+STUDY = {"models": [{"model": "bpr", "metrics": {"ndcg@20": {"mean": 0.051, "low": 0.05, "high": 0.052}}}]}
+
+
+def test_the_rule():
+    assert [verdict(difference, 0.04) for difference in (-0.05, -0.04, 0.0, 0.04, 0.05)] == [
+        "smaller", "agrees", "agrees", "agrees", "larger",
+    ]
+
+
+def test_a_number_beside_ours():
+    (row,) = beside(TABLE, STUDY).to_dict("records")
+    assert row == {
+        "model": "bpr", "metric": "ndcg@20", "published": 0.05, "mean": 0.051, "low": 0.05, "high": 0.052,
+        "difference": pytest.approx(0.02), "verdict": "agrees",
+    }
+
+
+@pytest.mark.parametrize("values", [{"lightgcn": {"ndcg@20": 0.05}}, {"bpr": {"ndcg@5": 0.05}}])
+def test_what_was_not_measured_is_one_sentence(values):
+    with pytest.raises(UserError, match="was not measured; drop the number"):
+        beside(TABLE.model_copy(update={"values": values}), STUDY)
+
+
+def test_a_study_that_is_not_there_is_one_sentence(project):
+    with pytest.raises(UserError, match="names the study s, and"):
+        read_study(TABLE)
+
+
+def test_the_tables_in_git_are_measured(monkeypatch):
+    monkeypatch.chdir(HOME)
+    for table in load_published():
+        assert len(beside(table, read_study(table))) == sum(map(len, table.values.values()))

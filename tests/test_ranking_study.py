@@ -1,0 +1,69 @@
+"""Recommenders on larger data: what is measured is what the task measures."""
+
+import functools
+import shutil
+
+import pytest
+import torch
+
+from conftest import HOME, planted, write_inter
+from latent_factors import models
+from latent_factors.errors import UserError
+from latent_factors.fit import derive_seeds, fit
+from latent_factors.ranking_claims import CLAIMS
+from latent_factors.ranking_study import run, settings
+from latent_factors.sections import Compute, Seeds
+from latent_factors.settings import load_settings
+from latent_factors.tasks import topk
+from latent_factors.tune import edited
+
+SEEDS, CPU = Seeds(root=1, count=2), Compute(device="cpu", threads=1)
+
+
+@pytest.fixture
+def replications(project):
+    """The first study of replications/params.yaml, made small, on made data, with a model that has no chance in it."""
+    folder = project / "replications"
+    folder.mkdir()
+    (folder / "dvc.yaml").touch()
+    shutil.copy(HOME / "replications" / "params.yaml", folder)
+    with edited(folder / "params.yaml") as values:
+        values["statistics"]["replicates"] = 100
+        study = values["ranking_studies"]["amazon-beauty"]
+        study["dataset"] = "made"
+        for model in study["models"].values():
+            model.update(dim=4, epochs=2, patience=2)
+        study["models"]["ease"] = {"l2": 10.0}
+    write_inter(project, "made", planted(60, 40, 2, 0.3, 0.4))
+    load_settings.cache_clear()
+    return load_settings(folder / "params.yaml")
+
+
+def test_metrics_are_those_of_the_task_and_differences_those_of_the_metrics(replications):
+    study = replications.ranking_studies["amazon-beauty"]
+    found = run(study, SEEDS, CPU, replications.statistics)
+    rows = {row["model"]: row for row in found["models"]}
+    assert {model: row["runs"] for model, row in rows.items()} == {
+        "bpr": 2, "lightgcn": 2, "directau": 2, "directau_graph": 2, "ease": 1,
+    }
+    task = topk.prepare("made", study.data, study.protocol, torch.device("cpu"))
+    for model in ("bpr", "ease"):
+        point = settings(study)[model]
+        seeds = derive_seeds(SEEDS, f"topk.{model}")[: rows[model]["runs"]]
+        make = functools.partial(models.build, model, point, task.inputs)
+        trained = fit(f"topk.{model}", make, task, point, seeds).models
+        measured = [task.measure(task.outputs(one, "test"), "test") for one in trained]
+        for metric, own in rows[model]["metrics"].items():
+            assert own["mean"] == pytest.approx(sum(one[metric].item() for one in measured) / len(measured), abs=2e-6)
+            assert own["low"] <= own["mean"] <= own["high"]
+    assert [effect["claim"] for effect in found["effects"]] == list(CLAIMS)
+    for effect in found["effects"]:
+        one, other = (rows[model]["metrics"]["ndcg@20"]["mean"] for model in CLAIMS[effect["claim"]])
+        assert effect["mean"] == pytest.approx(one - other, abs=3e-6)
+
+
+def test_an_unknown_model_is_one_sentence(replications):
+    study = replications.ranking_studies["amazon-beauty"]
+    wrong = study.model_copy(update={"models": {"directa": study.models["directau"]}})
+    with pytest.raises(UserError, match="unknown topk model 'directa': choose one of"):
+        settings(wrong)
