@@ -21,7 +21,7 @@ from latent_factors.tasks import prepare
 from latent_factors.timing import clock
 from latent_factors.tune import best, score, try_settings
 
-ROUNDS = 5  # of both in turn, so that a slow minute of the machine slows both
+ROUNDS = 9  # of both in turn, so that a slow minute of the machine slows both
 REPEATS = 7  # of ours in a round
 MOST_EPOCHS = 100
 SEEDS = 3  # of both, in the comparison of quality
