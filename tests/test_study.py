@@ -233,4 +233,6 @@ def test_the_studies_of_replications_fit_their_tasks():
         plan = Plan.of_study(study, replications.compute)
         assert plan.shared.dim in [point.dim for point in plan.points]
     stages = YAML(typ="safe").load((HOME / "replications" / "dvc.yaml").read_text())["stages"]
-    assert stages["study"]["foreach"] == {name: study.dataset for name, study in replications.studies.items()}
+    for stage, section in (("study", "studies"), ("clicks", "click_studies"), ("ranking", "ranking_studies")):
+        studies = getattr(replications, section)
+        assert stages[stage]["foreach"] == {name: study.dataset for name, study in studies.items()}

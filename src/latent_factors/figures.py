@@ -37,7 +37,7 @@ MODELS = {  # name in params.yaml: (label, colour, marker)
 METHODS = {  # of input search: (colour, marker)
     "uniform": ("#3b3b3b", "o"),
     "magnitude": (_COLOURS[1], "v"),
-    "stronger L2": (_COLOURS[8], "P"),
+    "stronger L2": ("#8c6d1f", "P"),
     "random dimensions": ("#9a9a9a", "x"),
     "MDE": (_COLOURS[2], "s"),
     "NIS": (_COLOURS[4], "D"),
