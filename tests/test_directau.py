@@ -29,7 +29,7 @@ def model(**settings) -> torch.nn.Module:
 
 
 def by_loops(vectors: torch.Tensor, distinct: bool) -> torch.Tensor:
-    """Equations 2 to 4, one pair at a time, of the encoder's vectors (8, K)."""
+    """Alignment and uniformity, one pair at a time, of the encoder's vectors (8, K)."""
     unit = [vector / sum(x * x for x in vector).sqrt() for vector in vectors]
 
     def distance(one: int, other: int) -> torch.Tensor:

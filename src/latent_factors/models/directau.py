@@ -12,7 +12,7 @@ from latent_factors.sections import DirectAU
 
 
 class Model(lightgcn.Model):
-    """Users near their items (equation 2), users far from users and items from items (equation 3), no negatives.
+    """Alignment keeps users near their items, uniformity users from users and items from items; no negatives.
 
     The encoder is the table itself, or LightGCN where `layers` is above zero. A user or item that stands in a batch
     several times counts as often in uniformity, as in the paper's code, and once where `distinct` is set. Scores are
@@ -26,7 +26,7 @@ class Model(lightgcn.Model):
         self.gamma, self.distinct, self.cosine = settings.gamma, settings.distinct, settings.cosine
 
     def loss(self, ids: Tensor) -> Tensor:
-        """Return align + γ (uniform(users) + uniform(items)) / 2 () of events (2, B): user, item (equation 4)."""
+        """Return align + γ (uniform(users) + uniform(items)) / 2 () of events (2, B): user, item."""
         user, item = F.normalize(self.vectors(ids), dim=-1)  # (B, K) each
         sides = ((user, ids[0]), (item, ids[1]))
         apart = sum(uniformity(_once(*side) if self.distinct else side[0]) for side in sides)

@@ -1,4 +1,4 @@
-"""DirectAU with LightGCN as its encoder (Wang et al. 2022, section 5.4)."""
+"""DirectAU with LightGCN as its encoder (Wang et al. 2022)."""
 
 from latent_factors.models import directau
 

@@ -25,7 +25,7 @@ def bce(scores: Tensor) -> Tensor:
 def alignment(user: Tensor, item: Tensor) -> Tensor:
     """Return the mean of ‖u − i‖² () over pairs of unit vectors (B, K).
 
-    Wang et al. 2022, equation 2.
+    Alignment of Wang et al. 2022.
     """
     return (user - item).square().sum(-1).mean()
 
@@ -33,7 +33,7 @@ def alignment(user: Tensor, item: Tensor) -> Tensor:
 def uniformity(unit: Tensor) -> Tensor:
     """Return log of the mean of exp(−2 ‖x − y‖²) () over all pairs of unit vectors (B, K); 0 without a pair.
 
-    Wang et al. 2022, equation 3.
+    Uniformity of Wang et al. 2022.
     """
     return _Uniformity.apply(2 * unit) if len(unit) > 1 else unit.new_zeros(())
 
