@@ -85,6 +85,20 @@ def test_what_the_notebook_wrote_appears_with_it(project):
     assert not list((project / "build/running").iterdir())
 
 
+def test_kernels_of_one_folder_share_no_socket(project):
+    tell = "import os\nfrom ipykernel.connect import get_connection_info\n"
+    tell += "print(get_connection_info(unpack=True)['ip'], [name for name in os.listdir() if 'socket' in name])"
+    sockets = []
+    for name in ("one", "other"):
+        source = write(project, tell, name=name)
+        assert run(source, name).returncode == 0
+        socket, beside = outputs(project / name / source.name)[-1][0]["text"].split(maxsplit=1)
+        assert beside == "[]\n"
+        assert not Path(socket).parent.exists()
+        sockets.append(socket)
+    assert sockets[0] != sockets[1]
+
+
 def sentence(done: subprocess.CompletedProcess) -> str:
     """The one line a failed command ends with."""
     assert done.returncode == 1

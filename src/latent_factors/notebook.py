@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from latent_factors.errors import UserError, tell, unwritable
@@ -27,6 +28,7 @@ sys.modules["rfc3987_syntax"] = None  # an optional format check of jsonschema t
 
 KERNEL = "python3"
 INJECTED = "injected-parameters"
+START_SECONDS = 300  # a busy machine with a cold disk takes its time to import torch
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": KERNEL},
     "language_info": {"name": "python"},
@@ -149,7 +151,8 @@ def _execute(source, notebook: Path, parameters: dict, part: Path):
     end_with_parent()
     print(f"{notebook}", *(f"{name}={value}" for name, value in parameters.items() if isinstance(value, str)),
           file=sys.stderr, flush=True)
-    kernel = _start_kernel()
+    sockets = tempfile.TemporaryDirectory(prefix="latent-factors-")
+    kernel = _start_kernel(Path(sockets.name))
 
     import papermill  # while the kernel starts
     from nbclient.exceptions import DeadKernelError
@@ -160,7 +163,7 @@ def _execute(source, notebook: Path, parameters: dict, part: Path):
         executed = papermill.execute_notebook(
             source, half, parameters, kernel_name=KERNEL, language="python", cwd=root(), progress_bar=False,
             request_save_on_cell_execute=False, stderr_file=sys.stderr, record_timing=False, coalesce_streams=True,
-            km=kernel,
+            km=kernel, start_timeout=START_SECONDS,
         )
     except PapermillExecutionError as error:
         kept = _keep(half, notebook)
@@ -176,16 +179,22 @@ def _execute(source, notebook: Path, parameters: dict, part: Path):
         raise UserError(f"{notebook}: the kernel died, mostly for want of memory; lower batch_size or dim") from None
     finally:
         kernel.shutdown_kernel(now=True)
+        sockets.cleanup()
     half.unlink()
     return executed
 
 
-def _start_kernel():
-    """Start a kernel that imports what takes long while this process does the same, and binds no name by it."""
+def _start_kernel(folder: Path):
+    """Start a kernel that imports what takes long while this process does the same, and binds no name by it.
+
+    Its sockets lie in a folder of its own: Jupyter would number them in the working folder, where two kernels that
+    start at once take the same numbers, and one never answers.
+    """
     from jupyter_client import KernelManager
 
     kernel = KernelManager(
-        kernel_name=KERNEL, transport="ipc", client_class="jupyter_client.asynchronous.AsyncKernelClient"
+        kernel_name=KERNEL, transport="ipc", ip=str(folder / "socket"), connection_file=str(folder / "kernel.json"),
+        client_class="jupyter_client.asynchronous.AsyncKernelClient",
     )
     early = "; ".join(f"__import__('{name}')" for name in ("torch", "pandas"))
     kernel.start_kernel(cwd=str(root()), extra_arguments=[f"--InteractiveShellApp.exec_lines={early};"])
