@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from conftest import write_inter
 from latent_factors import models
 from latent_factors.data.lists import Lists
+from latent_factors.embedding import UniformTable
 from latent_factors.evaluate import auc
 from latent_factors.fit import fit
 from latent_factors.models.autoint import Model as AutoIntModel
@@ -89,21 +90,22 @@ def test_shared(task, name):
 def test_unseen_ids_get_finite_predictions(task, name):
     model = made(name, task)
     unseen = torch.from_numpy(np.append(task.features.starts[1:], task.inputs.number) - 1)[None]
-    unseen[:, -1] = 0  # a list
+    unseen[:, -1] = task.inputs.number  # a list
     assert torch.isfinite(model(unseen, torch.ones(1, 1))).all()
 
 
 def test_the_vectors_of_fields_against_a_loop(task):
     """number (numeric), user, left, right, then tags: a list is the mean of its values, whatever pads it."""
     assert task.features.names == ("number", "user_id", "left", "right", "tags")
-    embedding = torch.nn.Embedding(task.inputs.number, 3)
+    embedding = UniformTable(task.inputs.number, 3, task.inputs.unseen)
     ids, values, lists = task.train[0][:50], task.train[1][:50], task.lists
     out = field_vectors(embedding, ids, values, lists)
     assert out.shape == (50, 5, 3)
     for row, number, vectors in zip(ids, values, out, strict=True):
         torch.testing.assert_close(vectors[0], number * embedding.weight[row[0]])
         torch.testing.assert_close(vectors[1:4], embedding.weight[row[1:4]])
-        held = [embedding.weight[i] for i, w in zip(lists.ids[row[4]], lists.weights[row[4]], strict=True) if w > 0]
+        own = row[4] - task.inputs.number
+        held = [embedding.weight[i] for i, w in zip(lists.ids[own], lists.weights[own], strict=True) if w > 0]
         torch.testing.assert_close(vectors[4], torch.stack(held).mean(0))
     padded = torch.where(lists.weights == 0, lists.ids - 1, lists.ids)
     assert not torch.equal(padded, lists.ids)
@@ -169,12 +171,13 @@ def test_a_run_is_read_back(task, tmp_path):
 
 def test_the_vectors_of_fields_by_hand():
     """A number times 2, a token, and lists {0: 1/2, 1: 1/2} and {3: 1}."""
-    embedding = torch.nn.Embedding.from_pretrained(torch.arange(8.0).view(4, 2))
+    embedding = UniformTable(4, 2, torch.tensor([], dtype=torch.long))
+    embedding.weight.data = torch.arange(8.0).view(4, 2)
     lists = Lists(1, torch.tensor([[0, 1], [3, 3]]), torch.tensor([[0.5, 0.5], [1, 0]]))
-    ids, values = torch.tensor([[2, 3, 0], [2, 1, 1]]), torch.tensor([[2.0], [-1]])
+    ids, values = torch.tensor([[2, 3, 4], [2, 1, 5]]), torch.tensor([[2.0], [-1]])
     expected = [[[8.0, 10], [6, 7], [1, 2]], [[-4, -5], [2, 3], [6, 7]]]
     assert field_vectors(embedding, ids, values, lists).tolist() == expected
-    assert torch.equal(field_vectors(embedding, ids, values[:, :0], None), embedding(ids))
+    assert torch.equal(field_vectors(embedding, ids[:, :2], values[:, :0], None), embedding(ids[:, :2]))
 
 
 def test_the_identity_of_pairs_against_the_sum_over_pairs():
@@ -191,7 +194,8 @@ def test_the_factorisation_machine_against_a_loop(task):
     out = model(ids, values.double())
     for row_ids, row_values, own in zip(ids.tolist(), values.double().tolist(), out, strict=True):
         expected, vectors = model.first.bias.clone(), [0] * 5
-        held = zip(task.lists.ids[row_ids[-1]].tolist(), task.lists.weights[row_ids[-1]].tolist(), strict=True)
+        own_list = row_ids[-1] - task.inputs.number
+        held = zip(task.lists.ids[own_list].tolist(), task.lists.weights[own_list].tolist(), strict=True)
         for i, x in [(row_ids[0], row_values[0]), *((i, 1.0) for i in row_ids[1:-1]), *held]:
             expected = expected + model.first.weights.weight[i, 0] * x
             field = np.searchsorted(starts, i, side="right") - 1
@@ -207,7 +211,7 @@ def test_logistic_regression_is_a_weighted_sum(task):
     torch.nn.init.normal_(model.first.weights.weight)
     ids, values = task.train[:2]
     weights = model.first.weights.weight.detach()[:, 0]
-    lists = (weights[task.lists.ids] * task.lists.weights).sum(1)[ids[:, -1]]
+    lists = (weights[task.lists.ids] * task.lists.weights).sum(1)[ids[:, -1] - task.inputs.number]
     start = np.log(task.mean / (1 - task.mean))
     expected = start + weights[ids[:, 0]] * values[:, 0] + weights[ids[:, 1:-1]].sum(1) + lists
     torch.testing.assert_close(model(ids, values).detach(), expected.float())

@@ -29,6 +29,10 @@ class UniformTable(nn.Module):
         """Return the vectors (..., K) of ids (...)."""
         return look_up(self.weight, ids)
 
+    def whole(self) -> Tensor:
+        """Return the vectors (N, K) of all ids."""
+        return self.weight
+
     def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return the penalty Σ_f w_f ‖e_f‖² for weights w (N,)."""
         return [(self.weight, weight[:, None])]
@@ -52,14 +56,17 @@ class SoftSelection(nn.Module):
         """Return the scaled vectors (..., K) of ids (...)."""
         return self.table(ids) * look_up(self.alpha, self.block[ids])
 
+    def whole(self) -> Tensor:
+        """Return the scaled vectors (N, K) of all ids."""
+        return self.table.whole() * look_up(self.alpha, self.block)
+
     def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return the penalty Σ_f w_f ‖e_f‖² for weights w (N,): that of the table itself."""
         return self.table.penalties(weight)
 
-    @torch.no_grad()
     def folded(self) -> Tensor:
-        """Return the scaled table (N, K)."""
-        return self.table.weight * self.alpha[self.block]
+        """Return the scaled table (N, K), α multiplied in for good."""
+        return self.whole().detach()
 
 
 class MaskedTable(nn.Module):
@@ -73,7 +80,11 @@ class MaskedTable(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the masked vectors (..., K) of ids (...)."""
-        return look_up(self.weight * self.mask, ids)
+        return look_up(self.whole(), ids)
+
+    def whole(self) -> Tensor:
+        """Return the masked vectors (N, K) of all ids."""
+        return self.weight * self.mask
 
     def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return the penalty Σ_f w_f ‖e_f‖² for weights w (N,)."""

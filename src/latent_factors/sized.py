@@ -54,6 +54,10 @@ class SparseTable(nn.Module):
         vectors = self.values.new_zeros(len(flat) * self.dim).scatter_(0, cells, self.values.index_select(0, place))
         return vectors.view(*ids.shape, self.dim)
 
+    def whole(self) -> Tensor:
+        """Return the vectors (N, K) of all ids."""
+        return self(torch.arange(len(self.counts), device=self.counts.device))
+
 
 class BlockTable(nn.Module):
     """A dense table for each of L blocks of features, as wide as its rows need.
@@ -100,6 +104,10 @@ class BlockTable(nn.Module):
             own = (block == number).nonzero()[:, 0]
             vectors[own[:, None], columns] = rows.index_select(0, place.index_select(0, own))
         return vectors.view(*ids.shape, self.dim)
+
+    def whole(self) -> Tensor:
+        """Return the vectors (N, K) of all ids."""
+        return self(torch.arange(len(self.block), device=self.block.device))
 
 
 @njit(cache=True)

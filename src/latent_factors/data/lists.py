@@ -9,6 +9,8 @@ from torch import Tensor
 class Lists:
     """G different lists of up to w values; the vector of a list is the weighted sum of its values' vectors.
 
+    A list has an id as values have: the N ids of values go before.
+
     Attributes:
         fields: how many fields hold lists.
         ids: (G, w) ids of the values.

@@ -12,7 +12,7 @@ from latent_factors.data.lists import Lists
 def encode(fields: list[Field], features: Features, device: torch.device) -> tuple[Tensor, Tensor, Lists | None]:
     """Return what n rows hold in F fields, those of numbers first and those of lists last.
 
-    - ids (n, F): the id of each field's value; for lists, the number of the list.
+    - ids (n, F): the id of each field's value; for lists, N and the number of the list.
     - values (n, M): the numbers in the first M fields.
     - the lists; None where no field holds any.
     """
@@ -26,7 +26,7 @@ def encode(fields: list[Field], features: Features, device: torch.device) -> tup
         first = len(fields) - several
         weights = [field.values for field in fields[first:]]
         numbers, lists = _gather(ids[first:], weights, device)
-        ids = [*ids[:first], numbers]
+        ids = [*ids[:first], features.number + numbers]
     return torch.from_numpy(np.concatenate(ids, 1)).to(device), torch.from_numpy(values).to(device), lists
 
 

@@ -13,7 +13,7 @@ class DNN(nn.Module):
 
     def __init__(self, width: int, hidden: list[int]):
         super().__init__()
-        layers = [(nn.Linear(*sizes), nn.ReLU()) for sizes in pairwise([width, *hidden])]
+        layers = [(nn.Linear(*sizes), nn.ReLU(inplace=True)) for sizes in pairwise([width, *hidden])]
         self.net = nn.Sequential(*(part for layer in layers for part in layer), nn.Linear(hidden[-1], 1))
 
     def forward(self, vectors: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
 from latent_factors.embedding import Penalty, look_up
@@ -23,7 +22,6 @@ class Model(nn.Module):
     def __init__(self, embedding: nn.Module, settings: LightGCN, inputs: Inputs):
         super().__init__()
         self.embedding, self.items, self.l2, self.layers = embedding, inputs.items, settings.l2, settings.layers
-        self.all = torch.arange(inputs.number, device=inputs.items.device)
         self.graph = Graph.of(inputs.history, int(inputs.items[0]), inputs.number)
 
     @staticmethod
@@ -33,7 +31,7 @@ class Model(nn.Module):
 
     def table(self) -> Tensor:
         """Return the smoothed vectors Ē (N, K)."""
-        layer = total = self.embedding(self.all)
+        layer = total = self.embedding.whole()
         for _ in range(self.layers):
             layer = self.graph.propagate(layer)
             total = total + layer

@@ -33,7 +33,7 @@ class CTRTask:
         events: n events.
         parts: their rows in train, validation and test.
         features: the vocabulary of the training part.
-        ids: (n, F) int64, the id of each field's value; for the last fields, those of lists, the number of a list.
+        ids: (n, F) int64, the id of each field's value; for lists, in the last fields, N and the list's number.
         values: (n, M) float32, the numbers in the first M fields, which are numeric.
         label: (n,) float32, 1 for a click, 0 for none.
         lists: the lists of values; None where no field holds any.
