@@ -1,10 +1,13 @@
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latent_factors.data.atomic import read_atomic, write_atomic
+from latent_factors.data import atomic
+from latent_factors.data.atomic import BLOCK, read_atomic, read_coded, tokens, write_atomic
 from latent_factors.errors import UserError
 
 TYPES = {"user_id": "token", "title": "token_seq", "rating": "float", "vector": "float_seq"}
@@ -17,16 +20,21 @@ row = st.fixed_dictionaries({
 })
 
 
-@given(st.lists(row, min_size=1, max_size=8))
-def test_what_is_written_is_read(tmp_path_factory, rows):
+@given(st.lists(row, min_size=1, max_size=8), st.sampled_from([1, 30, BLOCK]))
+def test_what_is_written_is_read(tmp_path_factory, rows, block):
     path = tmp_path_factory.mktemp("atomic") / "x.inter"
     table = pd.DataFrame(rows, columns=list(TYPES)).astype({"rating": float})
     write_atomic(table, TYPES, path)
-    back = read_atomic(path)
+    with mock.patch.object(atomic, "BLOCK", block):
+        back, coded = read_atomic(path), read_coded(path)
     assert back.attrs["types"] == TYPES
     for name in ("user_id", "title", "vector"):
         assert [None if v != v else v for v in back[name]] == [None if v != v else v for v in table[name]]
-    np.testing.assert_array_equal(back["rating"], table["rating"])
+        expected = pd.Categorical(table[name].fillna(""))
+        assert tokens(coded[name]).categories.tolist() == expected.categories.tolist()
+        assert tokens(coded[name]).codes.tolist() == expected.codes.tolist()
+    for own in (back, coded):
+        np.testing.assert_array_equal(own["rating"], table["rating"])
 
 
 def test_whole_numbers_have_no_point(tmp_path):
@@ -51,7 +59,9 @@ def test_quotes_and_na_are_ordinary_text(tmp_path):
         ("a:token\tb:float\n1\t2\n1\tgood\n", "line 3: b is 'good', not a number"),
     ],
 )
-def test_a_malformed_file_is_one_sentence_with_the_line(tmp_path, content, sentence):
+@pytest.mark.parametrize("block", [1, BLOCK])
+def test_a_malformed_file_is_one_sentence_with_the_line(tmp_path, monkeypatch, content, sentence, block):
+    monkeypatch.setattr(atomic, "BLOCK", block)
     path = tmp_path / "x.inter"
     path.write_text(content)
     with pytest.raises(UserError) as error:

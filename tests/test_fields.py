@@ -19,7 +19,7 @@ NO_USERS = {"label": "float", "price": "float", "colour": "token"}
 
 
 def column(*cells) -> pd.Series:
-    return pd.Series(cells, dtype=object)
+    return pd.Series(pd.Categorical(cells))
 
 
 def change(section, **values):

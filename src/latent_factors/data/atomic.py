@@ -4,6 +4,8 @@ Types: token, token_seq (values separated by spaces), float, float_seq. An empty
 """
 
 import csv
+import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,35 +14,58 @@ import pandas as pd
 from latent_factors.errors import UserError
 
 TYPES = ("token", "token_seq", "float", "float_seq")
+BLOCK = 2**25  # bytes taken apart at a time; as strings they are twenty times as many
 
 
 def read_atomic(path: Path) -> pd.DataFrame:
     """Read an atomic file into a table with a column a name.
 
-    token and token_seq columns hold strings (missing: None), float columns float64 (missing: NaN),
-    float_seq columns strings. The types stand in `table.attrs["types"]`.
+    float columns hold float64 (missing: NaN), all others strings (missing: None). The types stand in
+    `table.attrs["types"]`.
 
     Raises UserError when the file is missing, empty, truncated or malformed, naming the line.
+    """
+    table = read_coded(path)
+    for name, kind in table.attrs["types"].items():
+        if kind != "float":
+            codes, tokens = table[name].array.codes, np.append(table[name].array.categories.to_numpy(object), None)
+            table[name] = pd.Series(tokens[codes], dtype=object)
+    return table
+
+
+def read_coded(path: Path) -> pd.DataFrame:
+    """Read an atomic file as `read_atomic` does, but with categoricals (categories sorted) for strings.
+
+    So a file of tens of millions of lines takes four bytes a cell and the room of its different strings.
     """
     if not path.is_file():
         raise UserError(f"{path} is missing; put the data set's files into {path.parent}")
     try:
-        with path.open(encoding="utf-8") as file:
-            types = dict(_column(cell, path) for cell in file.readline().rstrip("\r\n").split("\t"))
-        _same_width(path, len(types))
-        table = pd.read_csv(
-            path, sep="\t", names=list(types), header=0, dtype=object, quoting=csv.QUOTE_NONE, encoding="utf-8",
-            keep_default_na=False, na_values=[], index_col=False, skip_blank_lines=False,
-        )
+        with path.open("rb") as file:
+            header = file.readline().decode().rstrip("\r\n")
+            types = dict(_column(cell, path) for cell in header.split("\t"))
+            columns = {name: _Numbers(path, name) if kind == "float" else _Tokens() for name, kind in types.items()}
+            for line, block in _blocks(file):
+                _same_width(path, block, line, len(types))
+                part = pd.read_csv(
+                    io.BytesIO(block), sep="\t", names=list(types), header=None, dtype=object, quoting=csv.QUOTE_NONE,
+                    encoding="utf-8", keep_default_na=False, na_values=[], index_col=False, skip_blank_lines=False,
+                )
+                for name, column in columns.items():
+                    column.add(part[name], line)
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no UTF-8 text ({error.reason}); fetch or export it again") from None
-    for name, kind in types.items():
-        if kind == "float":
-            table[name] = _numbers(table[name], path, name)
-        else:
-            table[name] = table[name].where(table[name] != "", None)
+    table = pd.DataFrame({name: columns.pop(name).joined() for name in types}, copy=False)
     table.attrs["types"] = types
     return table
+
+
+def tokens(column: pd.Series) -> pd.Categorical:
+    """Return a column of `read_coded` with "" for what is missing, and no category that no row has."""
+    held = column.array.remove_unused_categories()
+    if (held.codes >= 0).all():
+        return held
+    return pd.Categorical.from_codes(held.codes + 1, held.categories.insert(0, ""))  # nothing sorts before ""
 
 
 def write_atomic(table: pd.DataFrame, types: dict[str, str], path: Path) -> None:
@@ -63,28 +88,69 @@ def _column(cell: str, path: Path) -> tuple[str, str]:
     return name, kind
 
 
-def _same_width(path: Path, width: int) -> None:
-    content = np.fromfile(path, np.uint8)
+def _blocks(file: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
+    """Yield whole lines, some at a time, with the number of the first of them."""
+    line = 2
+    while block := file.read(BLOCK) + file.readline():
+        yield line, block
+        line += block.count(b"\n")
+
+
+def _same_width(path: Path, block: bytes, line: int, width: int) -> None:
+    content = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(content == ord("\n"))
     if content[-1] != ord("\n"):
         ends = np.append(ends, len(content))
     cells = np.diff(np.searchsorted(np.flatnonzero(content == ord("\t")), ends), prepend=0) + 1
     wrong = cells != width
     if wrong.any():
-        line = int(wrong.argmax())
+        first = int(wrong.argmax())
         raise UserError(
-            f"{path}, line {line + 1}, has {cells[line]} of {width} cells; the file is cut short or malformed, fetch or"
-            " export it again"
+            f"{path}, line {line + first}, has {cells[first]} of {width} cells; the file is cut short or malformed,"
+            " fetch or export it again"
         )
 
 
-def _numbers(column: pd.Series, path: Path, name: str) -> np.ndarray:
-    numbers = pd.to_numeric(column.where(column != "", None), errors="coerce").to_numpy(np.float64)
-    wrong = np.isnan(numbers) & (column != "").to_numpy()
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise UserError(f"{path}, line {row + 2}: {name} is {column.iloc[row]!r}, not a number; correct the line")
-    return numbers
+class _Numbers:
+    """A float column, taken in block by block."""
+
+    def __init__(self, path: Path, name: str):
+        self.path, self.name, self.parts = path, name, [np.empty(0)]
+
+    def add(self, column: pd.Series, line: int) -> None:
+        numbers = pd.to_numeric(column.where(column != "", None), errors="coerce").to_numpy(np.float64)
+        wrong = np.isnan(numbers) & (column != "").to_numpy()
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise UserError(
+                f"{self.path}, line {line + row}: {self.name} is {column.iloc[row]!r}, not a number; correct the line"
+            )
+        self.parts.append(numbers)
+
+    def joined(self) -> np.ndarray:
+        return np.concatenate(self.parts)
+
+
+class _Tokens:
+    """A column of strings, taken in block by block; each different string has a code, in the order of appearance."""
+
+    def __init__(self):
+        self.known: dict[str, int] = {}
+        self.parts = [np.empty(0, np.int32)]
+
+    def add(self, column: pd.Series, line: int) -> None:
+        codes, different = pd.factorize(column)
+        own = [self.known.setdefault(token, len(self.known)) for token in different]
+        self.parts.append(np.array(own, np.int32)[codes])
+
+    def joined(self) -> pd.Categorical:
+        missing = self.known.get("")
+        ordered = sorted(token for token in self.known if token)
+        rank = np.empty(len(self.known), np.int32)
+        rank[[self.known[token] for token in ordered]] = np.arange(len(ordered))
+        if missing is not None:
+            rank[missing] = -1
+        return pd.Categorical.from_codes(rank[np.concatenate(self.parts)], pd.Index(ordered, dtype=object))
 
 
 def _whole(numbers: pd.Series) -> bool:

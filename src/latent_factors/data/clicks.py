@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import take
 
-from latent_factors.data.atomic import read_atomic
+from latent_factors.data.atomic import read_coded, tokens
 from latent_factors.data.fields import Field, make_field, time_fields
 from latent_factors.data.table import Interactions, require
 from latent_factors.errors import UserError
@@ -42,26 +43,26 @@ def load_clicks(dataset: str, data: Data, clicks: Clicks) -> ClickData:
     """
     folder = root() / "data" / dataset
     path = folder / f"{dataset}.inter"
-    table = read_atomic(path)
+    table = read_coded(path)
     types = dict(table.attrs["types"])
     require(table, path, {data.rating: "data.rating"}, data)
     table["line"] = np.arange(2, len(table) + 2)
     rating = table[data.rating]
-    kept = table[(rating > clicks.positive_above) | (rating < clicks.negative_below)].reset_index(drop=True)
+    told = (rating > clicks.positive_above) | (rating < clicks.negative_below)
+    kept = table if told.all() else table[told].reset_index(drop=True)
     label = (kept[data.rating] > clicks.positive_above).to_numpy()
     _require_both(label, rating, path, data)
 
-    joined = kept
-    for key, suffix in ((data.user, "user"), (data.item, "item")):
-        if key in types and (folder / f"{dataset}.{suffix}").is_file():
-            joined = _describe(joined, types, folder / f"{dataset}.{suffix}", key, clicks)
-    user, item = (pd.Categorical(kept[name].fillna("")) if name in kept else None for name in (data.user, data.item))
+    user, item = (tokens(kept[name]) if name in kept else None for name in (data.user, data.item))
     events = Interactions(
         dataset=dataset, user=user, item=item, rating=kept[data.rating].to_numpy(np.float32),
         timestamp=kept[data.timestamp].to_numpy() if data.timestamp in kept else None,
         line=kept["line"].to_numpy(), dropped={"neither click nor none": len(table) - len(kept)},
     )
-    return ClickData(events, label.astype(np.float32), _fields(joined, types, data, clicks))
+    for key, suffix in ((data.user, "user"), (data.item, "item")):
+        if key in types and (folder / f"{dataset}.{suffix}").is_file():
+            kept = _describe(kept, types, folder / f"{dataset}.{suffix}", key, clicks)
+    return ClickData(events, label.astype(np.float32), _fields(kept, types, data, clicks))
 
 
 def _require_both(label: np.ndarray, rating: pd.Series, path: Path, data: Data) -> None:
@@ -75,7 +76,7 @@ def _require_both(label: np.ndarray, rating: pd.Series, path: Path, data: Data) 
 
 def _describe(table: pd.DataFrame, types: dict[str, str], path: Path, key: str, clicks: Clicks) -> pd.DataFrame:
     """Join the columns of a .user or .item file, and add their types to `types`."""
-    described = read_atomic(path)
+    described = read_coded(path)
     own = {name: kind for name, kind in described.attrs["types"].items() if name not in clicks.skip}
     if key not in own:
         raise UserError(f"{path} has no column {key}, which {path.stem}.inter has; rename its first column to {key}")
@@ -83,7 +84,11 @@ def _describe(table: pd.DataFrame, types: dict[str, str], path: Path, key: str, 
     if twice:
         raise UserError(f"{path}: another file has a column {twice[0]} too; rename one, or add it to clicks.skip")
     types |= own
-    return table.merge(described[list(own)].drop_duplicates(key), on=key, how="left")
+    described = described.dropna(subset=key).drop_duplicates(key)
+    rows = pd.Index(described[key]).get_indexer(table[key].array.categories)
+    place = np.append(rows, -1)[table[key].array.codes]  # the last one is that of a missing key
+    columns = {name: take(described[name].array, place, allow_fill=True) for name in own if name != key}
+    return pd.concat([table, pd.DataFrame(columns)], axis=1)
 
 
 def _fields(table: pd.DataFrame, types: dict[str, str], data: Data, clicks: Clicks) -> list[Field]:
@@ -91,8 +96,9 @@ def _fields(table: pd.DataFrame, types: dict[str, str], data: Data, clicks: Clic
     for name, kind in types.items():
         if name in (*clicks.skip, data.rating) or kind == "float_seq":
             continue
+        column = table.pop(name)  # the room of its cells is free again once its field is made
         if name == data.timestamp:
-            fields += [field for field in time_fields(table[name].to_numpy()) if field.name not in types]
+            fields += [field for field in time_fields(column.to_numpy()) if field.name not in types]
         else:
-            fields.append(make_field(name, kind, table[name]))
+            fields.append(make_field(name, kind, column))
     return fields

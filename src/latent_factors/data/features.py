@@ -44,14 +44,17 @@ class Features:
         """N, the number of ids."""
         return len(self.counts)
 
-    def encode(self, columns: Sequence[Column]) -> np.ndarray:
+    def encode(self, columns: Sequence[Column], kind: type[np.integer] = np.int64) -> np.ndarray:
         """Return the ids (n, C) of n rows, the columns of a field side by side; no value gets its field's last id."""
-        ids = []
-        for column, tokens, start in zip(columns, self.tokens, self.starts, strict=True):
+        widths = [np.shape(column.codes)[1:] for column in columns]
+        ends = np.cumsum([width[0] if width else 1 for width in widths])
+        ids = np.empty((len(columns[0].codes), ends[-1]), kind)
+        fields = zip(columns, self.tokens, self.starts, np.split(ids, ends[:-1], 1), strict=True)
+        for column, tokens, start, own in fields:
             rank = np.append(tokens.get_indexer(column.categories), -1)  # the last one is that of code -1
             rank[rank < 0] = len(tokens)
-            ids.append(start + rank[column.codes])
-        return np.column_stack(ids)
+            own[:] = (start + rank).astype(kind)[column.codes].reshape(own.shape)
+        return ids
 
     def blocks(self, field: int, number: int) -> np.ndarray:
         """Cut a field's values into `number` blocks of equal size by falling frequency.

@@ -12,22 +12,22 @@ from latent_factors.data.lists import Lists
 def encode(fields: list[Field], features: Features, device: torch.device) -> tuple[Tensor, Tensor, Lists | None]:
     """Return what n rows hold in F fields, those of numbers first and those of lists last.
 
-    - ids (n, F): the id of each field's value; for lists, N and the number of the list.
+    - ids (n, F) int32: the id of each field's value; for lists, N and the number of the list.
     - values (n, M): the numbers in the first M fields.
     - the lists; None where no field holds any.
     """
     kinds = [field.kind for field in fields]
     numeric, several = kinds.count("float"), kinds.count("token_seq")
     ends = np.cumsum([field.codes.shape[1] for field in fields])
-    ids = np.split(features.encode(fields), ends[:-1], axis=1)
-    values = np.concatenate([np.empty((len(ids[0]), 0), np.float32)] + [field.values for field in fields[:numeric]], 1)
+    ids = features.encode(fields, np.int32)
+    values = np.concatenate([np.empty((len(ids), 0), np.float32)] + [field.values for field in fields[:numeric]], 1)
     lists = None
     if several:
-        first = len(fields) - several
-        weights = [field.values for field in fields[first:]]
-        numbers, lists = _gather(ids[first:], weights, device)
-        ids = [*ids[:first], features.number + numbers]
-    return torch.from_numpy(np.concatenate(ids, 1)).to(device), torch.from_numpy(values).to(device), lists
+        first = len(fields) - several  # fields before hold one value a row
+        own = np.split(ids[:, first:], ends[first:-1] - first, axis=1)
+        numbers, lists = _gather(own, [field.values for field in fields[first:]], device)
+        ids = np.concatenate([ids[:, :first], (features.number + numbers).astype(np.int32)], 1)
+    return torch.from_numpy(ids).to(device), torch.from_numpy(values).to(device), lists
 
 
 def _gather(ids: list[np.ndarray], weights: list[np.ndarray], device: torch.device) -> tuple[np.ndarray, Lists]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from latent_factors.data.atomic import read_atomic
+from latent_factors.data.atomic import read_coded, tokens
 from latent_factors.errors import UserError
 from latent_factors.paths import root
 from latent_factors.sections import Data
@@ -48,7 +48,7 @@ def load_interactions(dataset: str, data: Data, rated: bool = True) -> Interacti
     Raises UserError for a missing file or column, a missing token or rating, a repeated pair, nothing left.
     """
     path = root() / "data" / dataset / f"{dataset}.inter"
-    table = read_atomic(path)
+    table = read_coded(path)
     wanted = {data.user: "data.user", data.item: "data.item"} | ({data.rating: "data.rating"} if rated else {})
     require(table, path, wanted, data)
     table["line"] = np.arange(2, len(table) + 2)
@@ -61,8 +61,8 @@ def load_interactions(dataset: str, data: Data, rated: bool = True) -> Interacti
     stamps = dense[data.timestamp].to_numpy(np.float64) if data.timestamp in dense else None
     return Interactions(
         dataset=dataset,
-        user=pd.Categorical(dense[data.user]),
-        item=pd.Categorical(dense[data.item]),
+        user=tokens(dense[data.user]),
+        item=tokens(dense[data.item]),
         rating=dense[data.rating].to_numpy(np.float32) if data.rating in dense else None,
         timestamp=stamps,
         line=dense["line"].to_numpy(),
@@ -106,8 +106,14 @@ def _deduplicated(table: pd.DataFrame, path: Path, data: Data) -> pd.DataFrame:
 
 def _dense(table: pd.DataFrame, data: Data) -> pd.DataFrame:
     while True:
-        users = table.groupby(data.user)["line"].transform("size") >= data.min_user_ratings
-        items = table.groupby(data.item)["line"].transform("size") >= data.min_item_ratings
+        users = _occurrences(table[data.user]) >= data.min_user_ratings
+        items = _occurrences(table[data.item]) >= data.min_item_ratings
         if (users & items).all():
             return table
         table = table[users & items]
+
+
+def _occurrences(column: pd.Series) -> np.ndarray:
+    """Return how often the value of each row stands in its column."""
+    codes = column.array.codes
+    return np.bincount(codes)[codes]
