@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from conftest import HOME, planted, write_inter
-from latent_factors import bench_peers, bench_search, peers
+from latent_factors import bench_clicks, bench_peers, bench_search, peers
 from latent_factors.bench import BATCHES, alignment, beside_recbole, large, reading, report
 from latent_factors.bench_large import measure
 from latent_factors.data.atomic import read_atomic
@@ -71,7 +71,16 @@ def test_the_committed_benchmark_tells_what_a_search_costs():
     names = {row["name"] for row in json.loads((HOME / "reports" / "bench.json").read_text())["results"]}
     for model in bench_search.MODELS:
         assert {f"search_{ratio}_{model}_median" for ratio in ("search", "whole", "grid")} <= names
-    assert {"millions_memory", "sparse_look_up_large"} <= names
+    assert {"millions_memory", "sparse_look_up_large", "clicks_memory_whole"} <= names
+
+
+def test_made_clicks_are_searched(project):
+    made = project / "data" / "made"
+    made.mkdir(parents=True)
+    bench_clicks.write(made / "made.inter", 3000)
+    measured = bench_clicks.measure(3000)
+    assert 39 + 26 < measured["features"] < 3000  # of rare values, few occur ten times
+    assert 0 < measured["read_peak"] <= measured["peak"] < 24
 
 
 def test_a_peer_gets_the_very_same_rows(project, settings, tmp_path):

@@ -44,18 +44,24 @@ def read_coded(path: Path) -> pd.DataFrame:
         with path.open("rb") as file:
             header = file.readline().decode().rstrip("\r\n")
             types = dict(_column(cell, path) for cell in header.split("\t"))
-            columns = {name: _Numbers(path, name) if kind == "float" else _Tokens() for name, kind in types.items()}
-            for line, block in _blocks(file):
-                _same_width(path, block, line, len(types))
+            start = file.tell()
+            rows = sum(block.count(b"\n") + (not block.endswith(b"\n")) for block in _blocks(file))
+            file.seek(start)
+            columns = {name: _Numbers(path, name, rows) if kind == "float" else _Tokens(rows)
+                       for name, kind in types.items()}
+            row = 0
+            for block in _blocks(file):
+                _same_width(path, block, row, len(types))
                 part = pd.read_csv(
                     io.BytesIO(block), sep="\t", names=list(types), header=None, dtype=object, quoting=csv.QUOTE_NONE,
                     encoding="utf-8", keep_default_na=False, na_values=[], index_col=False, skip_blank_lines=False,
                 )
                 for name, column in columns.items():
-                    column.add(part[name], line)
+                    column.add(part[name], row)
+                row += len(part)
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no UTF-8 text ({error.reason}); fetch or export it again") from None
-    table = pd.DataFrame({name: columns.pop(name).joined() for name in types}, copy=False)
+    table = pd.DataFrame({name: columns.pop(name).whole() for name in types}, copy=False)
     table.attrs["types"] = types
     return table
 
@@ -88,15 +94,13 @@ def _column(cell: str, path: Path) -> tuple[str, str]:
     return name, kind
 
 
-def _blocks(file: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
-    """Yield whole lines, some at a time, with the number of the first of them."""
-    line = 2
+def _blocks(file: io.BufferedReader) -> Iterator[bytes]:
+    """Yield whole lines, some at a time."""
     while block := file.read(BLOCK) + file.readline():
-        yield line, block
-        line += block.count(b"\n")
+        yield block
 
 
-def _same_width(path: Path, block: bytes, line: int, width: int) -> None:
+def _same_width(path: Path, block: bytes, row: int, width: int) -> None:
     content = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(content == ord("\n"))
     if content[-1] != ord("\n"):
@@ -106,51 +110,50 @@ def _same_width(path: Path, block: bytes, line: int, width: int) -> None:
     if wrong.any():
         first = int(wrong.argmax())
         raise UserError(
-            f"{path}, line {line + first}, has {cells[first]} of {width} cells; the file is cut short or malformed,"
+            f"{path}, line {row + first + 2}, has {cells[first]} of {width} cells; the file is cut short or malformed,"
             " fetch or export it again"
         )
 
 
 class _Numbers:
-    """A float column, taken in block by block."""
+    """A float column of n rows, taken in block by block."""
 
-    def __init__(self, path: Path, name: str):
-        self.path, self.name, self.parts = path, name, [np.empty(0)]
+    def __init__(self, path: Path, name: str, rows: int):
+        self.path, self.name, self.numbers = path, name, np.empty(rows)
 
-    def add(self, column: pd.Series, line: int) -> None:
+    def add(self, column: pd.Series, start: int) -> None:
         numbers = pd.to_numeric(column.where(column != "", None), errors="coerce").to_numpy(np.float64)
         wrong = np.isnan(numbers) & (column != "").to_numpy()
         if wrong.any():
             row = int(wrong.argmax())
-            raise UserError(
-                f"{self.path}, line {line + row}: {self.name} is {column.iloc[row]!r}, not a number; correct the line"
-            )
-        self.parts.append(numbers)
+            cell = f"line {start + row + 2}: {self.name} is {column.iloc[row]!r}"
+            raise UserError(f"{self.path}, {cell}, not a number; correct the line")
+        self.numbers[start : start + len(numbers)] = numbers
 
-    def joined(self) -> np.ndarray:
-        return np.concatenate(self.parts)
+    def whole(self) -> np.ndarray:
+        return self.numbers
 
 
 class _Tokens:
-    """A column of strings, taken in block by block; each different string has a code, in the order of appearance."""
+    """A column of n strings, taken in block by block; each different one has a code, in the order of appearance."""
 
-    def __init__(self):
+    def __init__(self, rows: int):
         self.known: dict[str, int] = {}
-        self.parts = [np.empty(0, np.int32)]
+        self.codes = np.empty(rows, np.int32)
 
-    def add(self, column: pd.Series, line: int) -> None:
+    def add(self, column: pd.Series, start: int) -> None:
         codes, different = pd.factorize(column)
         own = [self.known.setdefault(token, len(self.known)) for token in different]
-        self.parts.append(np.array(own, np.int32)[codes])
+        self.codes[start : start + len(codes)] = np.array(own, np.int32)[codes]
 
-    def joined(self) -> pd.Categorical:
+    def whole(self) -> pd.Categorical:
         missing = self.known.get("")
         ordered = sorted(token for token in self.known if token)
         rank = np.empty(len(self.known), np.int32)
         rank[[self.known[token] for token in ordered]] = np.arange(len(ordered))
         if missing is not None:
             rank[missing] = -1
-        return pd.Categorical.from_codes(rank[np.concatenate(self.parts)], pd.Index(ordered, dtype=object))
+        return pd.Categorical.from_codes(rank[self.codes], pd.Index(ordered, dtype=object))
 
 
 def _whole(numbers: pd.Series) -> bool:
