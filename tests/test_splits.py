@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -111,6 +113,23 @@ def test_a_user_with_one_rating():
         cut("leave-last-out", events([0, 0, 0, 1], [1, 2, 3, 4]))
     parts = cut("random", events([0, 0, 0, 1, 2, 3, 4, 5, 6, 7]))
     parts_are_a_partition(parts, 10)
+
+
+def test_given_parts():
+    whole = events(range(12))
+    with pytest.raises(UserError, match=r"split.kind given needs a column split:token in made.inter"):
+        cut("given", whole)
+    told = ["train"] * 8 + ["test"] * 4
+    parts = cut("given", replace(whole, part=pd.Categorical(told)), validation=0.25)
+    assert parts.test.tolist() == [8, 9, 10, 11]
+    assert len(parts.validation) == 2
+    parts_are_a_partition(parts, 12)
+    told[3] = "validation"
+    parts = cut("given", replace(whole, part=pd.Categorical(told)), validation=0.25)
+    assert (parts.validation.tolist(), len(parts.train)) == ([3], 7)
+    told[5] = "dev"
+    with pytest.raises(UserError, match=r"made.inter, line 7: split is 'dev', not one of train, validation, test"):
+        cut("given", replace(whole, part=pd.Categorical(told)))
 
 
 def test_a_part_must_not_be_empty():

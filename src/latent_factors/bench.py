@@ -31,7 +31,7 @@ from latent_factors.sections import Section, Seeds, Settings
 from latent_factors.settings import TASKS, load_settings
 from latent_factors.stats import Bootstrap
 from latent_factors.tasks import prepare, rating, topk
-from latent_factors.timing import clock
+from latent_factors.timing import beside, clock
 
 PACKAGES = ("torch", "numpy", "pandas", "implicit", "dvc", "papermill")
 EPOCHS = {
@@ -89,17 +89,19 @@ def alignment(settings: Settings, device: torch.device, repeats: int) -> list[di
     """Time an epoch of DirectAU over one of BPR-MF at equal batches and K."""
     problem, rows = topk.prepare(settings.dataset, settings.data, settings.ranking, device), []
     for size in BATCHES:
-        spent = {}
-        for model in ("bpr", "directau"):
+        epochs = []
+        for model in ("directau", "bpr"):
             point = getattr(settings.topk, model).model_copy(update={"batch_size": size})
             trainer = Adam(f"topk.{model}", build(model, point, problem.inputs).to(device), problem, point, seed=0)
-            spent[model] = seconds(functools.partial(trainer.epoch, 1), repeats)
+            epochs.append(functools.partial(trainer.epoch, 1))
+        for epoch in epochs:
+            epoch()  # to warm up
+        own, other = beside(*epochs, repeats)
         what = (
-            f"an epoch of DirectAU ({spent['directau']:.3f} s) over one of BPR-MF ({spent['bpr']:.3f} s), batch {size},"
+            f"an epoch of DirectAU ({own:.3f} s) over one of BPR-MF ({other:.3f} s), batch {size},"
             f" {point.dim} dimensions"
         )
-        value = spent["directau"] / spent["bpr"]
-        rows.append({"name": f"directau_over_bpr_{size}", "value": value, "unit": "ratio", "what": what})
+        rows.append({"name": f"directau_over_bpr_{size}", "value": own / other, "unit": "ratio", "what": what})
     return rows
 
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ from latent_factors.settings import load_settings
 from latent_factors.sized import SparseTable, memory
 from latent_factors.study import MODELS, Plan
 from latent_factors.tasks import prepare, rating
-from latent_factors.timing import clock
+from latent_factors.timing import beside, clock
 
 RATE = 0.95
 BATCH = 4096
@@ -106,24 +105,15 @@ def _storage(size: str, number: int) -> list[dict]:
         save_file(stored.state_dict(), path)
         disk = path.stat().st_size
     with torch.no_grad():
-        slow = _beside(functools.partial(stored, ids), functools.partial(dense, ids))
+        slow, plain = beside(functools.partial(stored, ids), functools.partial(dense, ids), LOOK_UPS)
     what = f"a table of {number:,} features, K = 64, {RATE:.0%} pruned, over the dense one"
     return [
         {"name": f"sparse_disk_{size}", "value": disk / whole, "unit": "ratio", "what": f"bytes on disk: {what}"},
         {"name": f"sparse_memory_{size}", "value": memory(stored) / whole, "unit": "ratio",
          "what": f"bytes in memory: {what}"},
-        {"name": f"sparse_look_up_{size}", "value": slow, "unit": "ratio",
+        {"name": f"sparse_look_up_{size}", "value": slow / plain, "unit": "ratio",
          "what": f"time to look up {BATCH} features: {what}"},
     ]
-
-
-def _beside(one: Callable[[], object], other: Callable[[], object]) -> float:
-    """Return the median time of one over that of another, called in turn."""
-    times: tuple[list[float], list[float]] = [], []
-    for _ in range(LOOK_UPS):
-        for kept, work in zip(times, (one, other), strict=True):
-            kept.append(clock(work))
-    return statistics.median(times[0]) / statistics.median(times[1])
 
 
 def millions() -> list[dict]:

@@ -25,9 +25,10 @@ def run(study: RankingStudy, seeds: Seeds, compute: Compute, statistics: Statist
 
     Raises UserError for anything wrong with the data or the settings.
     """
+    trained = settings(study)
     task = topk.prepare(study.dataset, study.data, study.protocol, set_up(compute))
     lists = {}
-    for model, point in settings(study).items():
+    for model, point in trained.items():
         own = derive_seeds(seeds, f"topk.{model}")[: seeds.count if point.random else 1]
         lists[model] = spread(functools.partial(hits, task, model, point), own, compute)
     device = torch.cuda.get_device_name() if task.ids.is_cuda else "cpu"

@@ -48,8 +48,10 @@ def split(interactions: Interactions, settings: SplitSettings) -> Parts:
     - leave-last-out: of each user the last event is test, the one before it validation.
     - global-time: the last share `test` of the events by time is test, the share `validation` before it
       is validation. Events of one second stay together, in the earlier part.
+    - given: the column `split` says train, validation or test; where it gives no validation, the share `validation` of
+      its training rows is drawn with `seed`.
 
-    Raises UserError when times or users are needed and missing, when a user has fewer than three events
+    Raises UserError when times, users or the column are needed and missing, when a user has fewer than three events
     (leave-last-out), or when a part comes out empty.
     """
     part = _CUTS[settings.kind](interactions, settings)
@@ -114,6 +116,28 @@ def _global_time(interactions: Interactions, settings: SplitSettings) -> np.ndar
     return (times > train_end).astype(np.int8) + (times > validation_end)
 
 
+def _given(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
+    if interactions.part is None:
+        raise UserError(
+            f"split.kind given needs a column split:token in {interactions.dataset}.inter; add it, or choose another"
+            " split.kind in params.yaml"
+        )
+    names = ["train", "validation", "test"]
+    unknown = [name for name in interactions.part.categories if name not in names]
+    if unknown:
+        line = interactions.line[int((interactions.part == unknown[0]).argmax())]
+        raise UserError(
+            f"{interactions.dataset}.inter, line {line}: split is {unknown[0]!r}, not one of {', '.join(names)};"
+            " correct the line"
+        )
+    part = np.array([names.index(name) for name in interactions.part.categories], np.int8)[interactions.part.codes]
+    if not (part == 1).any():
+        train = np.flatnonzero(part == 0)
+        drawn = np.random.default_rng(settings.seed).permutation(len(train))[: round(settings.validation * len(train))]
+        part[train[drawn]] = 1
+    return part
+
+
 def _users(interactions: Interactions, settings: SplitSettings) -> pd.Categorical:
     if interactions.user is None:
         raise UserError(
@@ -140,5 +164,5 @@ def _times(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
 
 _CUTS = {
     "random": _random, "random-by-user": _random_by_user, "leave-last-out": _leave_last_out,
-    "global-time": _global_time,
+    "global-time": _global_time, "given": _given,
 }

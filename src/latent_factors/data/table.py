@@ -23,6 +23,7 @@ class Interactions:
         timestamp: (n,) float64, seconds; None where the data set has none.
         line: (n,) line of each event in the .inter file.
         dropped: how many events each rule took out, by name of the rule.
+        part: (n,) what the column `split` says of each event; None where there is no such column.
     """
 
     dataset: str
@@ -32,6 +33,7 @@ class Interactions:
     timestamp: np.ndarray | None
     line: np.ndarray
     dropped: dict[str, int]
+    part: pd.Categorical | None = None
 
     def __len__(self) -> int:
         return len(self.line)
@@ -67,6 +69,7 @@ def load_interactions(dataset: str, data: Data, rated: bool = True) -> Interacti
         timestamp=stamps,
         line=dense["line"].to_numpy(),
         dropped={"repeated pairs": len(table) - len(kept), "too few ratings": len(kept) - len(dense)},
+        part=tokens(dense["split"]) if table.attrs["types"].get("split") == "token" else None,
     )
 
 

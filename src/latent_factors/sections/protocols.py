@@ -22,7 +22,7 @@ class Data(Section):
 class Split(Section):
     """How the interactions are cut into train, validation and test."""
 
-    kind: Literal["random", "random-by-user", "leave-last-out", "global-time"]
+    kind: Literal["random", "random-by-user", "leave-last-out", "global-time", "given"]
     validation: Share
     test: Share
     seed: Seed

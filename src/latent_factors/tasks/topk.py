@@ -171,9 +171,11 @@ class TopKTask:
         """
         if not hasattr(model, "vectors"):
             return {}
-        unit = F.normalize(model.vectors(self._sample), dim=-1)  # (2, m, K)
-        apart = [uniformity(F.normalize(model.vectors(ids.unique()), dim=-1)) for ids in self._sample]
-        return {"alignment": alignment(*unit), "uniformity": (apart[0] + apart[1]) / 2}
+        different, place = self._sample.unique(return_inverse=True)
+        unit = F.normalize(model.vectors(different), dim=-1)
+        users = int((different < self.features.starts[1]).sum())
+        apart = uniformity(unit[:users]) + uniformity(unit[users:])
+        return {"alignment": alignment(*unit[place]), "uniformity": apart / 2}
 
     def outputs(self, model: nn.Module, part: str) -> dict[str, Tensor]:
         """Return what is kept of a part: `items` and `hits` (U, k) at the largest cutoff."""
