@@ -1,13 +1,15 @@
 """Recommenders on larger data: what is measured is what the task measures."""
 
 import functools
+import json
 import shutil
 
+import pandas as pd
 import pytest
 import torch
 
 from conftest import HOME, planted, write_inter
-from latent_factors import models
+from latent_factors import models, tune_ranking
 from latent_factors.errors import UserError
 from latent_factors.fit import derive_seeds, fit
 from latent_factors.ranking_claims import CLAIMS
@@ -67,3 +69,43 @@ def test_an_unknown_model_is_one_sentence(replications):
     wrong = study.model_copy(update={"models": {"directa": study.models["directau"]}})
     with pytest.raises(UserError, match="unknown topk model 'directa': choose one of"):
         settings(wrong)
+
+
+def test_winners_go_into_the_study_and_trials_into_the_record(project, replications, capsys):
+    (project / "replications" / "data").symlink_to(project / "data")
+    with edited(project / "replications" / "params.yaml") as values:
+        values["ranking_studies"]["amazon-beauty"]["trials"] = 2
+    load_settings.cache_clear()
+    tune_ranking.main(["amazon-beauty", "bpr", "ease"])
+    assert "amazon-beauty: best validation ndcg@20 of 2 trials each" in capsys.readouterr().out
+    tune_ranking.main(["amazon-beauty", "ease"])  # tuned anew, not added to
+    trials = pd.read_csv(project / "reports" / "tuning" / "ranking.csv")
+    assert trials.groupby("model").size().to_dict() == {"bpr": 2, "ease": 2}
+    load_settings.cache_clear()
+    points = settings(load_settings(project / "replications" / "params.yaml").ranking_studies["amazon-beauty"])
+    for model, own in trials.groupby("model"):
+        winner = json.loads(own.loc[own["validation"].idxmax(), "settings"])
+        assert {key: getattr(points[model], key) for key in winner} == winner
+
+
+def test_what_cannot_be_tuned_is_one_sentence(replications):
+    for words, sentence in (
+        ([], "name a study of rankings in replications/params.yaml"),
+        (["beauty"], "beauty is no study of rankings in .*: choose from amazon-beauty"),
+        (["amazon-beauty"], "amazon-beauty has its settings from elsewhere; to tune it, raise its trials above 0"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            tune_ranking.main(words)
+
+
+def test_the_studies_in_git_are_set_by_the_best_of_their_trials():
+    studies = load_settings(HOME / "replications" / "params.yaml").ranking_studies
+    tuned = {name for name, study in studies.items() if study.trials}
+    record = HOME / "reports" / "tuning" / "ranking.csv"
+    trials = pd.read_csv(record) if record.is_file() else pd.DataFrame(columns=["name", "model"])
+    assert set(trials["name"]) == tuned
+    for (name, model), own in trials.groupby(["name", "model"]):
+        assert len(own) == studies[name].trials
+        winner = json.loads(own.loc[own["validation"].idxmax(), "settings"])
+        point = settings(studies[name])[model]
+        assert {key: getattr(point, key) for key in winner} == winner

@@ -9,11 +9,9 @@ reports/tuning/clicks.csv.
 
 import contextlib
 import functools
-import json
 import sys
 
 import optuna
-import pandas as pd
 
 from latent_factors.errors import UserError, tell
 from latent_factors.fit import Task, derive_seeds, set_up
@@ -23,6 +21,7 @@ from latent_factors.sections import CTR, ClickStudy, Seeds
 from latent_factors.settings import load_settings
 from latent_factors.tasks import prepare
 from latent_factors.tune import best, edited, try_settings
+from latent_factors.tuning_record import record
 
 CHAINS = (("autoint_plus",), ("autoint",), ("autoint_flat",), ("fm", "widedeep", "deepfm"), ("lr",))  # longest first
 
@@ -45,7 +44,10 @@ def tune(name: str) -> None:
         for model, rows in tried.items():
             own = values["click_studies"][name]["models"][model]
             own.update(best(dict(own), rows, task))
-    _record(name, study, tried, f"validation_{task.metric}")
+    ordered = {model: tried[model] for model in CTR.model_fields}
+    rows = record("clicks", name, study.dataset, ordered, f"validation_{task.metric}")
+    print(f"{name}: best validation {task.metric} of {study.trials} trials each:")
+    print(rows.groupby("model", sort=False)["validation"].min().to_string())
 
 
 def _tune_chain(study: ClickStudy, task: Task, seed: int, chain: tuple[str, ...]) -> dict[str, list[dict]]:
@@ -66,25 +68,6 @@ def _suggestions(base: dict, task: Task) -> dict:
     scale = task.frequency[task.frequency > 0].mean().item() ** (1 - base["l2_power"])
     names = ("layers", "learning_rate", "l2_power", "l2", "l2_bias")
     return {name: base[name] / (scale if name in ("l2", "l2_bias") else 1) for name in names if name in base}
-
-
-def _record(name: str, study: ClickStudy, tried: dict[str, list[dict]], score: str) -> None:
-    """Put trials in the place of those that the record has of the study."""
-    rows = pd.DataFrame([
-        {
-            "dataset": study.dataset, "name": name, "model": model, "trial": row["trial"], "validation": row[score],
-            "settings": json.dumps({key: value for key, value in row.items() if key not in ("trial", score)}),
-        }
-        for model in CTR.model_fields for row in tried[model]
-    ])
-    path = root() / "reports" / "tuning" / "clicks.csv"
-    if path.is_file():
-        old = pd.read_csv(path)
-        rows = pd.concat([old[old["name"] != name], rows], ignore_index=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(path, index=False)
-    print(f"{name}: best validation logloss of {study.trials} trials each:")
-    print(rows[rows["name"] == name].groupby("model", sort=False)["validation"].min().to_string())
 
 
 def main(names: list[str]) -> None:

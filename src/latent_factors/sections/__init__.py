@@ -60,12 +60,16 @@ class ClickStudy(Section):
 
 
 class RankingStudy(Section):
-    """Recommenders on one data set, by their names in `topk`, with a setting each."""
+    """Recommenders on one data set, by their names in `topk`, with a setting each.
+
+    `trials` is what tuning spends on each; none where the settings come from elsewhere.
+    """
 
     dataset: str
     data: Data
     protocol: Ranking
     models: Annotated[dict[str, dict], Field(min_length=1)]
+    trials: Annotated[int, Field(ge=0)]
 
 
 class Planted(Section):
