@@ -24,6 +24,7 @@ import torch
 from latent_factors import bench_peers, bench_search, peers
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import tell
+from latent_factors.figures import label
 from latent_factors.fit import Adam, Task, derive_seeds, fit, set_up
 from latent_factors.models import build
 from latent_factors.paths import root
@@ -37,9 +38,12 @@ PACKAGES = ("torch", "numpy", "pandas", "implicit", "dvc", "papermill")
 EPOCHS = {
     "rating": ("mf", "als", "mlp", "neumf"),
     "ctr": ("lr", "fm", "widedeep", "deepfm", "autoint", "autoint_plus"),
-    "topk": ("ials", "bpr", "neumf_implicit", "lightgcn", "directau", "directau_graph"),
+    "topk": ("ials", "bpr", "neumf_implicit", "lightgcn", "directau", "directau_graph", "dccf"),
 }
-BATCHES = (256, 1024)
+COMPARED = {  # models and what an epoch of theirs is timed over, at which batches and with what else alike
+    ("directau", "bpr"): ((256, 1024), {}),
+    ("dccf", "lightgcn"): ((1024, 4096), {"layers": 2}),
+}
 SCRIPT = """
 import json, sys
 code = [cell for cell in json.load(open("notebooks/train.ipynb"))["cells"] if cell["cell_type"] == "code"]
@@ -85,21 +89,23 @@ def _fit(name: str, point: Section, problem: Task) -> None:
     fit(name, lambda: build(model, point, problem.inputs), problem, point, derive_seeds(Seeds(root=0, count=1), name))
 
 
-def alignment(settings: Settings, device: torch.device, repeats: int) -> list[dict]:
-    """Time an epoch of DirectAU over one of BPR-MF at equal batches and K."""
+def compared(settings: Settings, device: torch.device, repeats: int) -> list[dict]:
+    """Time an epoch of a model over one of another at equal batches, K and depth."""
     problem, rows = topk.prepare(settings.dataset, settings.data, settings.ranking, device), []
-    for size in BATCHES:
-        spent = {}
-        for model in ("bpr", "directau"):
-            point = getattr(settings.topk, model).model_copy(update={"batch_size": size})
-            trainer = Adam(f"topk.{model}", build(model, point, problem.inputs).to(device), problem, point, seed=0)
-            spent[model] = seconds(functools.partial(trainer.epoch, 1), repeats)
-        what = (
-            f"an epoch of DirectAU ({spent['directau']:.3f} s) over one of BPR-MF ({spent['bpr']:.3f} s), batch {size},"
-            f" {point.dim} dimensions"
-        )
-        value = spent["directau"] / spent["bpr"]
-        rows.append({"name": f"directau_over_bpr_{size}", "value": value, "unit": "ratio", "what": what})
+    for (model, other), (sizes, alike) in COMPARED.items():
+        for size in sizes:
+            spent = {}
+            for name in (other, model):
+                point = getattr(settings.topk, name).model_copy(update={"batch_size": size, **alike})
+                trainer = Adam(f"topk.{name}", build(name, point, problem.inputs).to(device), problem, point, seed=0)
+                spent[name] = seconds(functools.partial(trainer.epoch, 1), repeats)
+            where = [f"batch {size}", f"{point.dim} dimensions", *(f"{value} {key}" for key, value in alike.items())]
+            what = (
+                f"an epoch of {label(model)} ({spent[model]:.3f} s) over one of {label(other)} ({spent[other]:.3f} s),"
+                f" {', '.join(where)}"
+            )
+            value = spent[model] / spent[other]
+            rows.append({"name": f"{model}_over_{other}_{size}", "value": value, "unit": "ratio", "what": what})
     return rows
 
 
@@ -186,7 +192,7 @@ def main() -> None:
     device = set_up(settings.compute)
     problem = rating.prepare(settings.dataset, settings.data, settings.split, device)
     with contextlib.redirect_stderr(io.StringIO()):  # no line an epoch here
-        results = training(settings, device, 3) + whole_trainings(settings, device) + alignment(settings, device, 7)
+        results = training(settings, device, 3) + whole_trainings(settings, device) + compared(settings, device, 7)
         results += bench_search.cost(settings, device)
     results += bench_search.storage() + bench_search.millions()
     results += beside_recbole(settings, device) + large(settings) + reading(settings, problem, 5) + pipeline(3)
