@@ -73,7 +73,7 @@ def test_only_training_is_disturbed(given):
 
 def test_the_study_measures_what_the_task_measures(given):
     settings, shared = given
-    found = run(shared.dccf, settings, shared)
+    found = run(shared.dccf, settings, shared.seeds, shared.compute, shared.statistics)
     assert [effect["claim"] for effect in found["effects"]] == [*shared.dccf.ablations, shared.dccf.claim]
     ndcg = {(row["model"], row["share"]): row["ndcg"]["mean"] for row in found["noise"]}
     lost = {(row["model"], row["share"]): row["lost"]["mean"] for row in found["noise"] if row["share"]}

@@ -14,7 +14,7 @@ from latent_factors.data.noise import disturb
 from latent_factors.fit import derive, derive_seeds, fit_run, set_up
 from latent_factors.models import build
 from latent_factors.processes import spread
-from latent_factors.sections import DCCFStudy, Replications, Section, Settings
+from latent_factors.sections import Compute, DCCFStudy, Section, Seeds, Settings, Statistics
 from latent_factors.stats import Bootstrap
 from latent_factors.tasks import topk
 
@@ -22,12 +22,11 @@ NAMES = ("mean", "low", "high")
 MODELS = ("dccf", "lightgcn")  # the first should lose less to noise
 
 
-def run(study: DCCFStudy, settings: Settings, shared: Replications) -> dict:
+def run(study: DCCFStudy, settings: Settings, seeds: Seeds, compute: Compute, statistics: Statistics) -> dict:
     """Train with the settings of the default pipeline, under all seeds; return what comes of it, as JSON holds it.
 
     Raises UserError for anything wrong with the data.
     """
-    seeds, compute = shared.seeds, shared.compute
     task = topk.prepare(settings.dataset, settings.data, settings.ranking, set_up(compute))
     points = {model: getattr(settings.topk, model) for model in MODELS}
     plans = {(model, share): points[model] for share, model in product((0.0, *study.noise), MODELS)}
@@ -42,7 +41,7 @@ def run(study: DCCFStudy, settings: Settings, shared: Replications) -> dict:
     ]
     lists = iter(spread(functools.partial(hits, task), jobs, compute))
     stacked = {plan: torch.stack([next(lists) for _ in range(seeds.count)]) for plan in plans}
-    return summary(study, task, stacked, shared)
+    return summary(study, task, stacked, statistics, seeds.count)
 
 
 def noisy(task: topk.TopKTask, share: float, seed: int) -> topk.TopKTask:
@@ -64,11 +63,11 @@ def hits(task: topk.TopKTask, job: tuple[str, Section, float, int, int]) -> Tens
 
 
 def summary(
-    study: DCCFStudy, task: topk.TopKTask, stacked: dict[tuple[str, float], Tensor], shared: Replications
+    study: DCCFStudy, task: topk.TopKTask, stacked: dict[tuple[str, float], Tensor], statistics: Statistics, seeds: int
 ) -> dict:
     """Return ndcg at the first cutoff of each model's hits (S, U, k), by model or ablation and share of noise."""
     relevant, cutoff = task.relevant("test").cpu(), task.cutoffs[0]
-    judge = Bootstrap(np.arange(len(relevant)), shared.statistics, shared.seeds.count)
+    judge = Bootstrap(np.arange(len(relevant)), statistics, seeds)
     ndcg = {plan: judge.mean(ranking.ndcg(own, relevant, cutoff).numpy()) for plan, own in stacked.items()}
     lost = {(model, share): 1 - ndcg[model, share] / ndcg[model, 0.0] for share, model in product(study.noise, MODELS)}
 
@@ -80,7 +79,7 @@ def summary(
     effects = without | {study.claim: lost[other, most] - lost[one, most]}
     return {
         "dataset": task.dataset, "rows": {part: len(own) for part, own in task.parts}, "users": len(relevant),
-        "seeds": shared.seeds.count, "cutoff": cutoff,
+        "seeds": seeds, "cutoff": cutoff,
         "noise": [
             {"model": model, "share": share, "ndcg": interval(ndcg[model, share])}
             | ({"lost": interval(lost[model, share])} if share else {})
