@@ -28,20 +28,31 @@ def run(study: DCCFStudy, settings: Settings, seeds: Seeds, compute: Compute, st
     Raises UserError for anything wrong with the data.
     """
     task = topk.prepare(settings.dataset, settings.data, settings.ranking, set_up(compute))
-    points = {model: getattr(settings.topk, model) for model in MODELS}
-    plans = {(model, share): points[model] for share, model in product((0.0, *study.noise), MODELS)}
-    plans |= {
-        (claim, 0.0): points["dccf"].model_copy(update=change.model_dump(exclude_unset=True))
+    planned = plan(study, settings)
+    lists = iter(spread(functools.partial(hits, task), jobs(planned, seeds), compute))
+    stacked = {name: torch.stack([next(lists) for _ in range(seeds.count)]) for name in planned}
+    return summary(study, task, stacked, statistics, seeds.count)
+
+
+def plan(study: DCCFStudy, settings: Settings) -> dict[tuple[str, float], tuple[str, Section]]:
+    """Return the model and its setting for each model's name, or ablation's claim, and share of noise."""
+    planned = {
+        (model, share): (model, getattr(settings.topk, model))
+        for share, model in product((0.0, *study.noise), MODELS)
+    }
+    return planned | {
+        (claim, 0.0): ("dccf", settings.topk.dccf.model_copy(update=change.model_dump(exclude_unset=True)))
         for claim, change in study.ablations.items()
     }
-    jobs = [
-        (model if model in MODELS else "dccf", point, share, seed, derive(f"{seeds.root}/noise/{share}/{number}"))
-        for (model, share), point in plans.items()
-        for number, seed in enumerate(derive_seeds(seeds, f"topk.{model if model in MODELS else 'dccf'}"))
+
+
+def jobs(planned: dict[tuple[str, float], tuple[str, Section]], seeds: Seeds) -> list[tuple]:
+    """Return what `hits` does for each plan and each seed, one plan after the other."""
+    return [
+        (model, point, share, seed, derive(f"{seeds.root}/noise/{share}/{number}"))
+        for (_, share), (model, point) in planned.items()
+        for number, seed in enumerate(derive_seeds(seeds, f"topk.{model}"))
     ]
-    lists = iter(spread(functools.partial(hits, task), jobs, compute))
-    stacked = {plan: torch.stack([next(lists) for _ in range(seeds.count)]) for plan in plans}
-    return summary(study, task, stacked, statistics, seeds.count)
 
 
 def noisy(task: topk.TopKTask, share: float, seed: int) -> topk.TopKTask:
