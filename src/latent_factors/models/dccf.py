@@ -21,9 +21,8 @@ class Model(lightgcn.Model):
     The loss is BPR plus λ₁ times InfoNCE between the first view and each other one, by cosines, at every layer, for the
     different users and for the different items of a batch. Each view may be left out; what masks need of it stays.
 
-    Where paper and code differ, the code was followed: InfoNCE is a mean over ids, summed over views, layers, and users
-    and items. The penalty on E_0, in the paper a sum over the table and in the code one over the batch, is that of all
-    models here.
+    As in the authors' code, InfoNCE is a mean over ids, summed over views, layers, and users and items. The penalty on
+    E_0 is one over the table in the paper and one over the ids of a batch in the code; here it is that of all models.
     """
 
     def __init__(self, embedding: nn.Module, settings: DCCF, inputs: Inputs):
