@@ -5,11 +5,12 @@ import torch
 
 from conftest import HOME, planted, write_inter
 from latent_factors import bench_clicks, bench_peers, bench_search, peers
-from latent_factors.bench import BATCHES, alignment, beside_recbole, large, reading, report
+from latent_factors.bench import COMPARED, beside_recbole, compared, large, reading, report
 from latent_factors.bench_large import measure
 from latent_factors.data.atomic import read_atomic
 from latent_factors.tasks import rating
 
+RATIOS = [f"{model}_over_{other}_{size}" for (model, other), (sizes, _) in COMPARED.items() for size in sizes]
 ROW = {"name": str, "value": float, "unit": str, "what": str}
 
 
@@ -34,7 +35,7 @@ def test_the_committed_benchmark_times_every_recommender(settings):
     check(written)
     names = {row["name"] for row in written["results"]}
     assert {f"train_topk_{model}" for model in type(settings.topk).model_fields} <= names
-    assert {f"directau_over_bpr_{size}" for size in BATCHES} <= names
+    assert set(RATIOS) <= names
 
 
 def test_without_peers_or_large_data_there_is_a_notice(project, settings, capsys):
@@ -46,10 +47,10 @@ def test_without_peers_or_large_data_there_is_a_notice(project, settings, capsys
     assert "`make data NAME=gowalla`" in notices
 
 
-def test_epochs_of_directau_and_bpr_are_compared_at_equal_batches(project, settings):
+def test_epochs_are_compared_at_equal_batches(project, settings):
     write_inter(project, "ml-100k", planted(users=40, items=30, rank=1, noise=0.5, filled=0.5))
-    rows = alignment(settings, torch.device("cpu"), 1)
-    assert [row["name"] for row in rows] == [f"directau_over_bpr_{size}" for size in BATCHES]
+    rows = compared(settings, torch.device("cpu"), 1)
+    assert [row["name"] for row in rows] == RATIOS
     assert all(row["value"] > 0 for row in rows)
 
 

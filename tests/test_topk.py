@@ -21,7 +21,20 @@ from latent_factors.models.graph import Graph
 from latent_factors.models.pairs import leads
 from latent_factors.paths import root
 from latent_factors.ranking import ndcg
-from latent_factors.sections import BPR, EASE, IALS, DirectAU, ImplicitNeuMF, ItemKNN, LightGCN, Popular, Ranking, Split
+from latent_factors.sections import (
+    BPR,
+    DCCF,
+    EASE,
+    IALS,
+    DirectAU,
+    ImplicitNeuMF,
+    ItemKNN,
+    LightGCN,
+    Popular,
+    Ranking,
+    RP3Beta,
+    Split,
+)
 from latent_factors.tasks import rating, topk
 
 CPU = torch.device("cpu")
@@ -29,12 +42,17 @@ GRADIENT = {"learning_rate": 0.03, "l2": 0.001, "l2_power": 0.5, "batch_size": 1
 SETTINGS = {
     "popular": Popular(),
     "itemknn": ItemKNN(neighbours=5, shrinkage=0.0),
+    "rp3beta": RP3Beta(neighbours=15, alpha=1.0, beta=0.5),
     "ease": EASE(l2=1.0),
     "ials": IALS(dim=8, l2=0.1, alpha=5.0, epochs=10, patience=10),
     "bpr": BPR(dim=8, **GRADIENT),
     "neumf_implicit": ImplicitNeuMF(dim=8, negatives=4, **GRADIENT),
     "lightgcn": LightGCN(dim=8, layers=2, **GRADIENT),
     "directau": DirectAU(dim=8, layers=0, gamma=0.2, distinct=False, cosine=False, **GRADIENT),
+    "dccf": DCCF(
+        dim=8, layers=2, intents=4, contrast=0.01, temperature=0.5, l2_intents=0.001, local=True, intent=True,
+        local_mask=True, intent_mask=True, **GRADIENT,
+    ),
 }
 RANDOM = Split(kind="random-by-user", validation=0.1, test=0.1, seed=1)
 
@@ -323,7 +341,7 @@ def test_lightgcn_without_layers_has_the_embedding_for_its_table(checkerboard):
     assert torch.equal(model.table(), model.embedding.weight)
 
 
-@pytest.mark.parametrize("name", ["bpr", "neumf_implicit", "lightgcn"])
+@pytest.mark.parametrize("name", ["bpr", "neumf_implicit", "lightgcn", "dccf"])
 def test_every_parameter_learns(checkerboard, name):
     """Gradients reach every parameter."""
     torch.manual_seed(0)

@@ -24,6 +24,7 @@ import torch
 from latent_factors import bench_clicks, bench_peers, bench_search, peers
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import tell
+from latent_factors.figures import label
 from latent_factors.fit import Adam, Task, derive_seeds, fit, set_up
 from latent_factors.models import build
 from latent_factors.paths import root
@@ -37,9 +38,12 @@ PACKAGES = ("torch", "numpy", "pandas", "implicit", "dvc", "papermill")
 EPOCHS = {
     "rating": ("mf", "als", "mlp", "neumf"),
     "ctr": ("lr", "fm", "widedeep", "deepfm", "autoint", "autoint_plus"),
-    "topk": ("ials", "bpr", "neumf_implicit", "lightgcn", "directau", "directau_graph"),
+    "topk": ("ials", "bpr", "neumf_implicit", "lightgcn", "directau", "directau_graph", "dccf"),
 }
-BATCHES = (256, 1024)
+COMPARED = {  # models and what an epoch of theirs is timed over, at which batches and with what else alike
+    ("directau", "bpr"): ((256, 1024), {}),
+    ("dccf", "lightgcn"): ((4096, 10240), {"layers": 2}),  # ours, and that of DCCF's authors
+}
 SCRIPT = """
 import json, sys
 code = [cell for cell in json.load(open("notebooks/train.ipynb"))["cells"] if cell["cell_type"] == "code"]
@@ -85,23 +89,25 @@ def _fit(name: str, point: Section, problem: Task) -> None:
     fit(name, lambda: build(model, point, problem.inputs), problem, point, derive_seeds(Seeds(root=0, count=1), name))
 
 
-def alignment(settings: Settings, device: torch.device, repeats: int) -> list[dict]:
-    """Time an epoch of DirectAU over one of BPR-MF at equal batches and K."""
+def compared(settings: Settings, device: torch.device, repeats: int) -> list[dict]:
+    """Time an epoch of a model over one of another at equal batches, K and depth."""
     problem, rows = topk.prepare(settings.dataset, settings.data, settings.ranking, device), []
-    for size in BATCHES:
-        epochs = []
-        for model in ("directau", "bpr"):
-            point = getattr(settings.topk, model).model_copy(update={"batch_size": size})
-            trainer = Adam(f"topk.{model}", build(model, point, problem.inputs).to(device), problem, point, seed=0)
-            epochs.append(functools.partial(trainer.epoch, 1))
-        for epoch in epochs:
-            epoch()  # to warm up
-        own, other = beside(*epochs, repeats)
-        what = (
-            f"an epoch of DirectAU ({own:.3f} s) over one of BPR-MF ({other:.3f} s), batch {size},"
-            f" {point.dim} dimensions"
-        )
-        rows.append({"name": f"directau_over_bpr_{size}", "value": own / other, "unit": "ratio", "what": what})
+    for (model, other), (sizes, alike) in COMPARED.items():
+        for size in sizes:
+            epochs = []
+            for name in (model, other):
+                point = getattr(settings.topk, name).model_copy(update={"batch_size": size, **alike})
+                trainer = Adam(f"topk.{name}", build(name, point, problem.inputs).to(device), problem, point, seed=0)
+                epochs.append(functools.partial(trainer.epoch, 1))
+                epochs[-1]()  # to warm up
+            mine, others = beside(*epochs, repeats)
+            where = [f"batch {size}", f"{point.dim} dimensions", *(f"{value} {key}" for key, value in alike.items())]
+            what = (
+                f"an epoch of {label(model)} ({mine:.3f} s) over one of {label(other)} ({others:.3f} s),"
+                f" {', '.join(where)}"
+            )
+            row = {"name": f"{model}_over_{other}_{size}", "value": mine / others, "unit": "ratio", "what": what}
+            rows.append(row)
     return rows
 
 
@@ -188,7 +194,7 @@ def main() -> None:
     device = set_up(settings.compute)
     problem = rating.prepare(settings.dataset, settings.data, settings.split, device)
     with contextlib.redirect_stderr(io.StringIO()):  # no line an epoch here
-        results = training(settings, device, 3) + whole_trainings(settings, device) + alignment(settings, device, 7)
+        results = training(settings, device, 3) + whole_trainings(settings, device) + compared(settings, device, 7)
         results += bench_search.cost(settings, device)
     results += bench_search.storage() + bench_search.millions() + bench_clicks.planned()
     results += beside_recbole(settings, device) + large(settings) + reading(settings, problem, 5) + pipeline(3)

@@ -26,6 +26,7 @@ MODELS = {  # name in params.yaml: (label, colour, marker)
     "autoint_plus": ("AutoInt+", _COLOURS[4], "D"),
     "popular": ("Popular", "#767676", "x"),
     "itemknn": ("ItemKNN", _COLOURS[5], "v"),
+    "rp3beta": ("RP3β", "#8c6d1f", "<"),
     "ease": ("EASE", _COLOURS[3], "p"),
     "ials": ("iALS", _COLOURS[2], "s"),
     "bpr": ("BPR-MF", _COLOURS[0], "o"),
@@ -33,6 +34,7 @@ MODELS = {  # name in params.yaml: (label, colour, marker)
     "lightgcn": ("LightGCN", _COLOURS[9], "h"),
     "directau": ("DirectAU", _COLOURS[1], "^"),
     "directau_graph": ("DirectAU, graph", "#3b3b3b", "D"),
+    "dccf": ("DCCF", "#7a0177", "P"),
 }
 METHODS = {  # of input search: (colour, marker)
     "uniform": ("#3b3b3b", "o"),

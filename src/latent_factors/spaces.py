@@ -49,6 +49,13 @@ def _itemknn(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     }
 
 
+def _rp3beta(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return {
+        "neighbours": trial.suggest_int("neighbours", 5, 1000, log=True),
+        "alpha": round(trial.suggest_float("alpha", 0, 2), 2), "beta": round(trial.suggest_float("beta", 0, 2), 2),
+    }
+
+
 def _ease(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     return {"l2": log(trial, "l2", 1, 1e4)}
 
@@ -75,6 +82,17 @@ def _directau(trial: optuna.Trial, frequency: float) -> dict[str, float]:
 
 def _directau_graph(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     return {"layers": trial.suggest_int("layers", 1, 4)} | _directau(trial, frequency)
+
+
+def _dccf(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    """Suggest from the paper's grids and beyond: contrast also below them, as here few events stand against it."""
+    return {
+        "layers": trial.suggest_int("layers", 1, 3),
+        "intents": trial.suggest_categorical("intents", [32, 64, 128]),
+        "contrast": log(trial, "contrast", 1e-4, 0.2),
+        "temperature": log(trial, "temperature", 0.1, 2),
+        "l2_intents": log(trial, "l2_intents", 1e-5, 1e-2),
+    } | _adam(trial, 2e-4, 1e-2) | _ridge(trial, frequency, 1e-5, 0.1, bias=False)
 
 
 def _neumf(trial: optuna.Trial, frequency: float) -> dict[str, float]:
@@ -106,7 +124,7 @@ SPACES: dict[str, dict[str, Space]] = {
     "ctr": _CTR,
     "ctr_attributes": _CTR,
     "topk": {
-        "itemknn": _itemknn, "ease": _ease, "ials": _ials, "bpr": _bpr, "neumf_implicit": _neumf, "lightgcn": _lightgcn,
-        "directau": _directau, "directau_graph": _directau_graph,
+        "itemknn": _itemknn, "rp3beta": _rp3beta, "ease": _ease, "ials": _ials, "bpr": _bpr, "neumf_implicit": _neumf,
+        "lightgcn": _lightgcn, "directau": _directau, "directau_graph": _directau_graph, "dccf": _dccf,
     },
 }

@@ -72,6 +72,18 @@ class RankingStudy(Section):
     trials: Annotated[int, Field(ge=0)]
 
 
+class DCCFStudy(Section):
+    """DCCF under noise and without its parts, with the settings of the default pipeline.
+
+    `noise` holds shares of the training events, `claim` is what the largest decides; `ablations` holds what is changed
+    for the claim that it decides.
+    """
+
+    noise: Annotated[list[Share], Field(min_length=1)]
+    claim: str
+    ablations: dict[str, changes_of(DCCF)]
+
+
 class Planted(Section):
     """Recovery of planted ranks: `ranks` of the frequency blocks, `fall` of the frequency from block to block."""
 
@@ -98,3 +110,4 @@ class Replications(Section):
     studies: dict[str, Study]
     click_studies: dict[str, ClickStudy]
     ranking_studies: dict[str, RankingStudy]
+    dccf: DCCFStudy

@@ -146,6 +146,14 @@ class ItemKNN(Exact):
     shrinkage: Strength
 
 
+class RP3Beta(Exact):
+    """Walks along the graph: `alpha` raises transition probabilities, `beta` weighs popularity down."""
+
+    neighbours: Count
+    alpha: Strength
+    beta: Strength
+
+
 class EASE(Exact):
     """A linear item-item model in closed form."""
 
@@ -186,11 +194,25 @@ class DirectAU(LightGCN):
     cosine: bool
 
 
+class DCCF(LightGCN):
+    """Intents and adaptive masks, with contrast; four switches for the views that a layer adds."""
+
+    intents: Count
+    contrast: Strength
+    temperature: Rate
+    l2_intents: Strength
+    local: bool
+    intent: bool
+    local_mask: bool
+    intent_mask: bool
+
+
 class TopK(Section):
     """Top-k recommendation: a section a model."""
 
     popular: Popular
     itemknn: ItemKNN
+    rp3beta: RP3Beta
     ease: EASE
     ials: IALS
     bpr: BPR
@@ -198,6 +220,7 @@ class TopK(Section):
     lightgcn: LightGCN
     directau: DirectAU
     directau_graph: DirectAU
+    dccf: DCCF
 
 
 class Ablation(Section):
