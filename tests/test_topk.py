@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 
 from conftest import HOME, write_inter
 from latent_factors import models
+from latent_factors.data.atomic import write_atomic
 from latent_factors.data.histories import Histories
 from latent_factors.embedding import SoftSelection, UniformTable
 from latent_factors.errors import UserError
@@ -21,11 +22,25 @@ from latent_factors.models.graph import Graph
 from latent_factors.models.pairs import leads
 from latent_factors.paths import root
 from latent_factors.ranking import ndcg
-from latent_factors.sections import BPR, EASE, IALS, DirectAU, ImplicitNeuMF, ItemKNN, LightGCN, Popular, Ranking, Split
+from latent_factors.sections import (
+    BPR,
+    EASE,
+    IALS,
+    DirectAU,
+    ImplicitNeuMF,
+    ItemKNN,
+    LightGCN,
+    Popular,
+    Ranking,
+    Split,
+    Towers,
+    TowersSSL,
+)
 from latent_factors.tasks import rating, topk
 
 CPU = torch.device("cpu")
 GRADIENT = {"learning_rate": 0.03, "l2": 0.001, "l2_power": 0.5, "batch_size": 128, "epochs": 30, "patience": 10}
+TOWERS = {"dim": 8, "hidden": [16, 8], "min_count": 2, "temperature": 0.2, "log_q": True}
 SETTINGS = {
     "popular": Popular(),
     "itemknn": ItemKNN(neighbours=5, shrinkage=0.0),
@@ -35,12 +50,20 @@ SETTINGS = {
     "neumf_implicit": ImplicitNeuMF(dim=8, negatives=4, **GRADIENT),
     "lightgcn": LightGCN(dim=8, layers=2, **GRADIENT),
     "directau": DirectAU(dim=8, layers=0, gamma=0.2, distinct=False, cosine=False, **GRADIENT),
+    "towers": Towers(**TOWERS, **GRADIENT),
+    "towers_ssl": TowersSSL(
+        **TOWERS, **GRADIENT, alpha=0.1, ssl_temperature=0.5, ssl_batch=16, ssl_draw="uniform", pattern="cfm",
+        dropout=0.2,
+    ),
 }
 RANDOM = Split(kind="random-by-user", validation=0.1, test=0.1, seed=1)
 
 
 def prepared(settings, table: pd.DataFrame, split: Split = RANDOM, cutoffs=(5, 10)) -> topk.TopKTask:
-    write_inter(root(), "made", table)
+    path = write_inter(root(), "made", table)
+    items = pd.DataFrame({"item_id": table["item_id"].unique()})
+    items["class"] = np.where(items.index % 4 < 2, "Drama", "Comedy War")  # tells nothing of a colour
+    write_atomic(items, {"item_id": "token", "class": "token_seq"}, path.with_suffix(".item"))
     return topk.prepare("made", settings.data, Ranking(split=split, cutoffs=list(cutoffs)), CPU)
 
 

@@ -77,6 +77,19 @@ def _directau_graph(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     return {"layers": trial.suggest_int("layers", 1, 4)} | _directau(trial, frequency)
 
 
+def _towers(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    temperature = {"temperature": log(trial, "temperature", 0.03, 1)}
+    return temperature | _adam(trial, 5e-4, 2e-2) | _ridge(trial, frequency, 1e-5, 1, bias=False)
+
+
+def _towers_ssl(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return {
+        "alpha": log(trial, "alpha", 3e-3, 3),
+        "ssl_temperature": log(trial, "ssl_temperature", 0.03, 1),
+        "dropout": round(trial.suggest_float("dropout", 0, 0.5), 2),
+    } | _towers(trial, frequency)
+
+
 def _neumf(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     return _adam(trial, 3e-4, 2e-2) | _ridge(trial, frequency, 1e-5, 1, bias=False)
 
@@ -107,6 +120,7 @@ SPACES: dict[str, dict[str, Space]] = {
     "ctr_attributes": _CTR,
     "topk": {
         "itemknn": _itemknn, "ease": _ease, "ials": _ials, "bpr": _bpr, "neumf_implicit": _neumf, "lightgcn": _lightgcn,
-        "directau": _directau, "directau_graph": _directau_graph,
+        "directau": _directau, "directau_graph": _directau_graph, "towers": _towers,
+        "towers_ssl": _towers_ssl,
     },
 }

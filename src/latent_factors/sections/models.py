@@ -1,6 +1,6 @@
 """The settings of every model, by task."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -186,6 +186,26 @@ class DirectAU(LightGCN):
     cosine: bool
 
 
+class Towers(Gradient):
+    """Two towers over attributes; `hidden` holds the widths of a tower's layers, the last that of its output."""
+
+    hidden: Annotated[list[Count], Field(min_length=1)]
+    min_count: Count
+    temperature: Rate
+    log_q: bool
+
+
+class TowersSSL(Towers):
+    """Two towers with a second loss: `ssl_batch` items in two views each."""
+
+    alpha: Strength
+    ssl_temperature: Rate
+    ssl_batch: Annotated[int, Field(ge=2)]
+    ssl_draw: Literal["uniform", "training"]
+    pattern: Literal["cfm", "rfm", "none"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
 class TopK(Section):
     """Top-k recommendation: a section a model."""
 
@@ -198,6 +218,8 @@ class TopK(Section):
     lightgcn: LightGCN
     directau: DirectAU
     directau_graph: DirectAU
+    towers: Towers
+    towers_ssl: TowersSSL
 
 
 class Ablation(Section):
