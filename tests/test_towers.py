@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
-from conftest import planted, write_inter
+from conftest import planted, write_films, write_inter
 from latent_factors import models
 from latent_factors.data.atomic import write_atomic
 from latent_factors.data.describe import describe
@@ -43,13 +43,7 @@ def write_items(path, table: pd.DataFrame = ITEMS) -> None:
 
 @pytest.fixture
 def task(project, settings) -> topk.TopKTask:
-    """Thirty users and twenty items in two genres and three years."""
-    path = write_inter(project, "made", planted(users=30, items=20, rank=2, noise=0.3, filled=0.4))
-    write_items(path, pd.DataFrame({
-        "item_id": [f"i{n}" for n in range(20)], "movie_title": ["The Film" if n % 3 else "A Film" for n in range(20)],
-        "release_year": [f"{1990 + n % 3}" for n in range(20)],
-        "class": ["Drama War" if n % 2 else "Drama" for n in range(20)],
-    }))
+    write_films(project)
     split = Split(kind="random-by-user", validation=0.1, test=0.1, seed=1)
     return topk.prepare("made", settings.data, Ranking(split=split, cutoffs=[5]), torch.device("cpu"))
 
@@ -223,6 +217,7 @@ def by_loops(model, task, events, rows=(), kept=None) -> torch.Tensor:
 @pytest.mark.parametrize("log_q", [False, True])
 def test_the_loss_and_its_gradient_are_those_of_the_equations(task, log_q):
     model = built("towers_ssl", task, log_q=log_q)
+    assert model.user.names == ("age",)
     popular, owner = task.inputs.items[0], task.train[task.train[:, 1] == task.inputs.items[0]][0, 0]
     events = torch.cat([task.train[task.train[:, 1] == popular][:3], task.train[task.train[:, 0] == owner][:3]]).T
     assert events.unique(dim=1).shape[1] >= 5  # an item of several users, a user of several items

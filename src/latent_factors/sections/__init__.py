@@ -68,6 +68,14 @@ class RankingStudy(Section):
     models: Annotated[dict[str, dict], Field(min_length=1)]
 
 
+class TowersStudy(Section):
+    """Two towers with one thing changed at a time, and with shares of the training events, tuned anew with `trials`."""
+
+    changes: Annotated[list[changes_of(TowersSSL)], Field(min_length=1)]
+    shares: Annotated[list[Share], Field(min_length=1)]
+    trials: Count
+
+
 class Planted(Section):
     """Recovery of planted ranks: `ranks` of the frequency blocks, `fall` of the frequency from block to block."""
 
@@ -94,3 +102,4 @@ class Replications(Section):
     studies: dict[str, Study]
     click_studies: dict[str, ClickStudy]
     ranking_studies: dict[str, RankingStudy]
+    towers: TowersStudy
