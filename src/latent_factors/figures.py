@@ -33,8 +33,8 @@ MODELS = {  # name in params.yaml: (label, colour, marker)
     "lightgcn": ("LightGCN", _COLOURS[9], "h"),
     "directau": ("DirectAU", _COLOURS[1], "^"),
     "directau_graph": ("DirectAU, graph", "#3b3b3b", "D"),
-    "towers": ("towers", _COLOURS[8], "P"),
-    "towers_ssl": ("towers, SSL", _COLOURS[4], "*"),
+    "towers": ("Two towers", _COLOURS[4], "P"),
+    "towers_ssl": ("Two towers, SSL", _COLOURS[1], "*"),
 }
 METHODS = {  # of input search: (colour, marker)
     "uniform": ("#3b3b3b", "o"),
