@@ -204,6 +204,9 @@ def test_negatives_are_uniform_over_what_a_user_has_not():
     histories = Histories.of(users, items, number=3, catalogue=6)
     assert histories.counts.tolist() == [3, 0, 2]
     assert histories.mask(torch.tensor([2, 1])).tolist() == [[False, False, True, False, False, True], [False] * 6]
+    assert histories.among(torch.tensor([2, 0]), torch.tensor([5, 3, 4])).tolist() == [
+        [True, False, False], [False, False, True],
+    ]
     generator = torch.Generator().manual_seed(0)
     drawn = histories.others(torch.arange(3)[:, None].expand(3, 60_000), generator)
     for user, free in ((0, [2, 3, 5]), (1, [0, 1, 2, 3, 4, 5]), (2, [0, 1, 3, 4])):

@@ -61,7 +61,7 @@ class Model(nn.Module):
         users, user = ids[0].unique(return_inverse=True)
         items, item, copies = (ids[1] - self.first).unique(return_inverse=True, return_counts=True)
         scores = self.users(users) @ self.items(items).T / self.settings.temperature
-        taken = self.history.mask(users)[:, items]
+        taken = self.history.among(users, items)
         return batch_softmax(scores, user, item, copies, self.log_q[items], taken)
 
     def penalties(self, weight: Tensor) -> list[Penalty]:
