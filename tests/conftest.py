@@ -59,6 +59,20 @@ def write_inter(root: Path, name: str, table: pd.DataFrame, types: dict[str, str
     return folder / f"{name}.inter"
 
 
+def write_films(root: Path) -> None:
+    """Write data/made: planted ratings of 30 users of three ages for 20 films of two genres and three years."""
+    path = write_inter(root, "made", planted(users=30, items=20, rank=2, noise=0.3, filled=0.4))
+    number = np.arange(20)
+    films = pd.DataFrame({
+        "item_id": [f"i{n}" for n in number], "movie_title": np.where(number % 3, "The Film", "A Film"),
+        "release_year": (1990 + number % 3).astype(str), "class": np.where(number % 2, "Drama War", "Drama"),
+    })
+    types = {"item_id": "token", "movie_title": "token_seq", "release_year": "token", "class": "token_seq"}
+    write_atomic(films, types, path.with_suffix(".item"))
+    users = pd.DataFrame({"user_id": [f"u{n}" for n in range(30)], "age": [str(20 + 10 * (n % 3)) for n in range(30)]})
+    write_atomic(users, dict.fromkeys(users, "token"), path.with_suffix(".user"))
+
+
 def planted(users: int, items: int, rank: int, noise: float, filled: float, seed: int = 0) -> pd.DataFrame:
     """Ratings r = 3 + b_u + b_i + p·q + noise of a share of the cells, with times; p and q have `rank` columns."""
     generator = np.random.default_rng(seed)

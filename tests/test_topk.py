@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 
 from conftest import HOME, write_inter
 from latent_factors import models
+from latent_factors.data.atomic import write_atomic
 from latent_factors.data.histories import Histories
 from latent_factors.embedding import SoftSelection, UniformTable
 from latent_factors.errors import UserError
@@ -34,11 +35,14 @@ from latent_factors.sections import (
     Ranking,
     RP3Beta,
     Split,
+    Towers,
+    TowersSSL,
 )
 from latent_factors.tasks import rating, topk
 
 CPU = torch.device("cpu")
 GRADIENT = {"learning_rate": 0.03, "l2": 0.001, "l2_power": 0.5, "batch_size": 128, "epochs": 30, "patience": 10}
+TOWERS = {"dim": 8, "hidden": [16, 8], "min_count": 2, "temperature": 0.2, "log_q": True}
 SETTINGS = {
     "popular": Popular(),
     "itemknn": ItemKNN(neighbours=5, shrinkage=0.0),
@@ -53,12 +57,20 @@ SETTINGS = {
         dim=8, layers=2, intents=4, contrast=0.01, temperature=0.5, l2_intents=0.001, local=True, intent=True,
         local_mask=True, intent_mask=True, **GRADIENT,
     ),
+    "towers": Towers(**TOWERS, **GRADIENT),
+    "towers_ssl": TowersSSL(
+        **TOWERS, **GRADIENT, alpha=0.1, ssl_temperature=0.5, ssl_batch=16, ssl_draw="uniform", pattern="cfm",
+        dropout=0.2,
+    ),
 }
 RANDOM = Split(kind="random-by-user", validation=0.1, test=0.1, seed=1)
 
 
 def prepared(settings, table: pd.DataFrame, split: Split = RANDOM, cutoffs=(5, 10)) -> topk.TopKTask:
-    write_inter(root(), "made", table)
+    path = write_inter(root(), "made", table)
+    items = pd.DataFrame({"item_id": table["item_id"].unique()})
+    items["class"] = np.where(items.index % 4 < 2, "Drama", "Comedy War")  # tells nothing of a colour
+    write_atomic(items, {"item_id": "token", "class": "token_seq"}, path.with_suffix(".item"))
     return topk.prepare("made", settings.data, Ranking(split=split, cutoffs=list(cutoffs)), CPU)
 
 
@@ -199,6 +211,9 @@ def test_negatives_are_uniform_over_what_a_user_has_not():
     histories = Histories.of(users, items, number=3, catalogue=6)
     assert histories.counts.tolist() == [3, 0, 2]
     assert histories.mask(torch.tensor([2, 1])).tolist() == [[False, False, True, False, False, True], [False] * 6]
+    assert histories.among(torch.tensor([2, 0]), torch.tensor([5, 3, 4])).tolist() == [
+        [True, False, False], [False, False, True],
+    ]
     generator = torch.Generator().manual_seed(0)
     drawn = histories.others(torch.arange(3)[:, None].expand(3, 60_000), generator)
     for user, free in ((0, [2, 3, 5]), (1, [0, 1, 2, 3, 4, 5]), (2, [0, 1, 3, 4])):

@@ -35,6 +35,8 @@ MODELS = {  # name in params.yaml: (label, colour, marker)
     "directau": ("DirectAU", _COLOURS[1], "^"),
     "directau_graph": ("DirectAU, graph", "#3b3b3b", "D"),
     "dccf": ("DCCF", "#7a0177", "P"),
+    "towers": ("Two towers", _COLOURS[4], "P"),
+    "towers_ssl": ("Two towers, SSL", _COLOURS[1], "*"),
 }
 METHODS = {  # of input search: (colour, marker)
     "uniform": ("#3b3b3b", "o"),

@@ -60,6 +60,16 @@ def mrr(hits: Tensor, relevant: Tensor, k: int) -> Tensor:
     return (hits[..., :k] / place).amax(-1)
 
 
+def recall_within(hits: Tensor, items: Tensor, inside: Tensor, relevant: Tensor, k: int) -> Tensor:
+    """Return the hits among the first k that lie in a slice of the catalogue, over all that were to be found there.
+
+    items (..., U, k) are those of the lists, `inside` (I,) tells which lie in the slice, and `relevant` (U,) is how
+    many relevant items of each user do; 0 for a user without any.
+    """
+    own = hits & inside[items.long().clamp(min=0)]
+    return own[..., :k].sum(-1).double() / relevant.clamp(min=1)
+
+
 METRICS = {"ndcg": ndcg, "recall": recall, "hit": hit, "mrr": mrr, "precision": precision}
 
 

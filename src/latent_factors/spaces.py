@@ -93,6 +93,17 @@ def _dccf(trial: optuna.Trial, frequency: float) -> dict[str, float]:
         "temperature": log(trial, "temperature", 0.1, 2),
         "l2_intents": log(trial, "l2_intents", 1e-5, 1e-2),
     } | _adam(trial, 2e-4, 1e-2) | _ridge(trial, frequency, 1e-5, 0.1, bias=False)
+def _towers(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    temperature = {"temperature": log(trial, "temperature", 0.03, 1)}
+    return temperature | _adam(trial, 5e-4, 2e-2) | _ridge(trial, frequency, 1e-5, 1, bias=False)
+
+
+def _towers_ssl(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return {
+        "alpha": log(trial, "alpha", 3e-3, 3),
+        "ssl_temperature": log(trial, "ssl_temperature", 0.03, 1),
+        "dropout": round(trial.suggest_float("dropout", 0, 0.5), 2),
+    } | _towers(trial, frequency)
 
 
 def _neumf(trial: optuna.Trial, frequency: float) -> dict[str, float]:
@@ -126,5 +137,6 @@ SPACES: dict[str, dict[str, Space]] = {
     "topk": {
         "itemknn": _itemknn, "rp3beta": _rp3beta, "ease": _ease, "ials": _ials, "bpr": _bpr, "neumf_implicit": _neumf,
         "lightgcn": _lightgcn, "directau": _directau, "directau_graph": _directau_graph, "dccf": _dccf,
+        "towers": _towers, "towers_ssl": _towers_ssl,
     },
 }

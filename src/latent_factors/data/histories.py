@@ -46,6 +46,16 @@ class Histories:
         mask[self.cells(users)] = True
         return mask
 
+    def among(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return which of some different items (J,) some users (B,) have, as a bool matrix (B, J)."""
+        place = torch.full((self.catalogue,), -1, device=items.device)
+        place[items] = torch.arange(len(items), device=items.device)
+        rows, own = self.cells(users)
+        columns = place[own]
+        mask = torch.zeros(len(users), len(items), dtype=torch.bool, device=users.device)
+        mask[rows[columns >= 0], columns[columns >= 0]] = True
+        return mask
+
     def others(self, users: Tensor, generator: torch.Generator) -> Tensor:
         """Draw for each of some users (...) an item that is not among theirs, uniformly, without rejection.
 

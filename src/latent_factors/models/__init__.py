@@ -6,6 +6,7 @@ from importlib import import_module
 
 from torch import Tensor, nn
 
+from latent_factors.data.attributes import Attributes
 from latent_factors.data.histories import Histories
 from latent_factors.data.lists import Lists
 from latent_factors.embedding import UniformTable
@@ -24,6 +25,8 @@ class Inputs:
         items: (I,) ids of the items seen in training.
         lists: for click prediction, the lists of values that the last fields of a row hold.
         history: for top-k recommendation, the training items of each user id.
+        attributes: for top-k recommendation, reads what else is known of users and items; its argument is how many of
+            them share a value that is not rare.
     """
 
     number: int
@@ -33,6 +36,7 @@ class Inputs:
     items: Tensor | None = None
     history: Histories | None = None
     lists: Lists | None = None
+    attributes: Callable[[int], Attributes] | None = None
 
 
 def build(

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 LEAST = 1e-12  # by which a vector is divided at least
 ROUND = 32
+FAR = -1e4  # takes an item out of a softmax; not −∞, which has no gradient where nothing else is left
 
 
 def bpr(lead: Tensor) -> Tensor:
@@ -42,6 +43,19 @@ def uniformity(unit: Tensor) -> Tensor:
     Uniformity of Wang et al. 2022.
     """
     return _Uniformity.apply(2 * unit) if len(unit) > 1 else unit.new_zeros(())
+
+
+def batch_softmax(scores: Tensor, user: Tensor, item: Tensor, copies: Tensor, log_q: Tensor, taken: Tensor) -> Tensor:
+    """Return the mean over events of −ln (e^s_ui / q_i / (e^s_ui / q_i + Σ_j e^s_uj / q_j)), j the batch's other items.
+
+    `scores` (U, I) are those of the different users and items of a batch, `user` and `item` (B,) the place of each
+    event there, `copies` (I,) how often each item stands in the batch: it counts as often in the sum. `log_q` (I,) is
+    the logarithm of how often training draws it: a popular item stands in many batches, and its correction takes that
+    out again (Yi et al. 2019, equations 4 and 5). Items that a user has `taken` (U, I) are no negatives of theirs.
+    """
+    corrected = scores - log_q
+    others = (corrected + (copies.log() + FAR * taken)).logsumexp(1)  # (U,)
+    return F.softplus(others[user] - corrected[user, item]).mean()
 
 
 class _Uniformity(Function):

@@ -84,6 +84,14 @@ class DCCFStudy(Section):
     ablations: dict[str, changes_of(DCCF)]
 
 
+class TowersStudy(Section):
+    """Two towers with one thing changed at a time, and with shares of the training events, tuned anew with `trials`."""
+
+    changes: Annotated[list[changes_of(TowersSSL)], Field(min_length=1)]
+    shares: Annotated[list[Share], Field(min_length=1)]
+    trials: Count
+
+
 class Planted(Section):
     """Recovery of planted ranks: `ranks` of the frequency blocks, `fall` of the frequency from block to block."""
 
@@ -111,3 +119,4 @@ class Replications(Section):
     click_studies: dict[str, ClickStudy]
     ranking_studies: dict[str, RankingStudy]
     dccf: DCCFStudy
+    towers: TowersStudy

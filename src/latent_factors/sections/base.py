@@ -9,6 +9,7 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Rate = Annotated[float, Field(gt=0)]
 Strength = Annotated[float, Field(ge=0)]
+Temperature = Annotated[float, Field(ge=0.02)]  # below, e^(1/τ) leaves float32
 
 
 class Section(BaseModel):

@@ -1,10 +1,10 @@
 """The settings of every model, by task."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from latent_factors.sections.base import Count, Rate, Section, Strength, changes_of
+from latent_factors.sections.base import Count, Rate, Section, Strength, Temperature, changes_of
 
 
 class Exact(Section):
@@ -199,12 +199,30 @@ class DCCF(LightGCN):
 
     intents: Count
     contrast: Strength
-    temperature: Rate
+    temperature: Temperature
     l2_intents: Strength
     local: bool
     intent: bool
     local_mask: bool
     intent_mask: bool
+class Towers(Gradient):
+    """Two towers over attributes; `hidden` holds the widths of a tower's layers, the last that of its output."""
+
+    hidden: Annotated[list[Count], Field(min_length=1)]
+    min_count: Count
+    temperature: Rate
+    log_q: bool
+
+
+class TowersSSL(Towers):
+    """Two towers with a second loss: `ssl_batch` items in two views each."""
+
+    alpha: Strength
+    ssl_temperature: Temperature
+    ssl_batch: Annotated[int, Field(ge=2)]
+    ssl_draw: Literal["uniform", "training"]
+    pattern: Literal["cfm", "rfm", "none"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
 class TopK(Section):
@@ -221,6 +239,8 @@ class TopK(Section):
     directau: DirectAU
     directau_graph: DirectAU
     dccf: DCCF
+    towers: Towers
+    towers_ssl: TowersSSL
 
 
 class Ablation(Section):

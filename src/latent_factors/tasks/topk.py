@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latent_factors import ranking
+from latent_factors.data.describe import describe
 from latent_factors.data.features import Features, rank_features
 from latent_factors.data.histories import Histories
 from latent_factors.data.splits import Parts, split
@@ -36,6 +37,7 @@ class TopKTask:
         ids: (n, 2) ids of every event.
         person: (n,) who: users numbered as in the data set, those never seen in training too.
         cutoffs: the list lengths k, the first of them decides in validation.
+        data: how the files are read.
         known: rows of events that are never drawn as negatives nor ranked; None for those of the training part.
     """
 
@@ -45,6 +47,7 @@ class TopKTask:
     ids: Tensor
     person: Tensor
     cutoffs: tuple[int, ...]
+    data: Data
     known: np.ndarray | None = None
 
     larger_is_better = True
@@ -93,21 +96,26 @@ class TopKTask:
     def inputs(self) -> Inputs:
         """What a model must know of the data."""
         first, counts = int(self.features.starts[1]), torch.from_numpy(self.features.counts)
+        events = self.train - torch.tensor([0, first], device=self.ids.device)
         return Inputs(
             number=self.features.number, fields=2, unseen=torch.nonzero(counts == 0)[:, 0], mean=0.0,
             items=torch.arange(first, first + self.catalogue, device=self.ids.device),
             history=self._history(self.parts.train),
+            attributes=partial(describe, self.dataset, self.data, self.features.tokens, events),
         )
 
-    def batches(self, model: nn.Module, generator: torch.Generator, size: int) -> Iterator[tuple[Tensor]]:
+    def batches(self, model: nn.Module, generator: torch.Generator, size: int) -> Iterator[tuple[Tensor, ...]]:
         """Yield the training events in a fresh order, each with items that its user has not, drawn uniformly.
 
-        The one tensor (2 + M, B) holds ids: the users, the items taken, then M = `model.negatives` others.
+        The first tensor (2 + M, B) holds ids: the users, the items taken, then M = `model.negatives` others. A model
+        that draws more for each batch, by its method `draw`, finds it behind.
         """
         order = torch.randperm(self.size, generator=generator, device=generator.device)
         ids = self.train.index_select(0, order).T
         drawn = self._taken.others(ids[:1].expand(model.negatives, -1), generator)
         ids = torch.cat([ids, drawn + int(self.features.starts[1])])
+        if hasattr(model, "draw"):
+            return ((part, *model.draw(generator)) for part in ids.split(size, 1))
         return zip(ids.split(size, 1), strict=True)
 
     def carve(self, share: float, seed: int) -> tuple["TopKTask", "TopKTask"]:
@@ -118,9 +126,9 @@ class TopKTask:
         rest, held = self.parts.carve(share, seed)
         return replace(self, parts=rest, known=self.parts.train), replace(self, parts=held, known=self.parts.train)
 
-    def loss(self, model: nn.Module, ids: Tensor) -> Tensor:
-        """Return the model's own mean loss () of training events (2 + M, B)."""
-        return model.loss(ids)
+    def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
+        """Return the model's own mean loss () of a batch: training events (2 + M, B) and what the model drew."""
+        return model.loss(*batch)
 
     def sweep(self, model: nn.Module) -> Tensor:
         """Let a model solve for all training events once; it has no loss to show: NaN ()."""
@@ -244,4 +252,5 @@ def prepare(dataset: str, data: Data, settings: Ranking, device: torch.device) -
         ids=torch.from_numpy(features.encode(columns)).to(device),
         person=torch.from_numpy(interactions.user.codes.astype(np.int64)).to(device),
         cutoffs=tuple(settings.cutoffs),
+        data=data,
     )
