@@ -21,7 +21,19 @@ from latent_factors.models.graph import Graph
 from latent_factors.models.pairs import leads
 from latent_factors.paths import root
 from latent_factors.ranking import ndcg
-from latent_factors.sections import BPR, EASE, IALS, DirectAU, ImplicitNeuMF, ItemKNN, LightGCN, Popular, Ranking, Split
+from latent_factors.sections import (
+    BPR,
+    CML,
+    EASE,
+    IALS,
+    DirectAU,
+    ImplicitNeuMF,
+    ItemKNN,
+    LightGCN,
+    Popular,
+    Ranking,
+    Split,
+)
 from latent_factors.tasks import rating, topk
 
 CPU = torch.device("cpu")
@@ -35,6 +47,9 @@ SETTINGS = {
     "neumf_implicit": ImplicitNeuMF(dim=8, negatives=4, **GRADIENT),
     "lightgcn": LightGCN(dim=8, layers=2, **GRADIENT),
     "directau": DirectAU(dim=8, layers=0, gamma=0.2, distinct=False, cosine=False, **GRADIENT),
+    "cml": CML(
+        dim=8, margin=0.5, covariance=1.0, negatives=10, learning_rate=0.03, batch_size=128, epochs=30, patience=10
+    ),
 }
 RANDOM = Split(kind="random-by-user", validation=0.1, test=0.1, seed=1)
 

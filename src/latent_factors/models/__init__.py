@@ -24,6 +24,7 @@ class Inputs:
         items: (I,) ids of the items seen in training.
         lists: for click prediction, the lists of values that the last fields of a row hold.
         history: for top-k recommendation, the training items of each user id.
+        content: for recommending unseen items, what the items of training tell of themselves, (I, ...) by kind.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Inputs:
     items: Tensor | None = None
     history: Histories | None = None
     lists: Lists | None = None
+    content: dict[str, Tensor] | None = None
 
 
 def build(

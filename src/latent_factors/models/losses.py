@@ -38,6 +38,17 @@ def uniformity(unit: Tensor) -> Tensor:
     return _Uniformity.apply(2 * unit) if len(unit) > 1 else unit.new_zeros(())
 
 
+def covariance(points: Tensor) -> Tensor:
+    """Return Σ_{k ≠ l} C_kl² () for the covariance C (K, K) of the coordinates of points (N, K).
+
+    Of Cogswell et al. 2016, taken up by Hsieh et al. 2017, whose published code sums C_kl with its sign, so that one
+    pair of coordinates that rise together makes up for one that does not.
+    """
+    centred = points - points.mean(0)
+    squares = (centred.T @ centred / len(points)).square()
+    return squares.sum() - squares.diagonal().sum()
+
+
 class _Uniformity(Function):
     """The same of z = 2x, as −2 ‖x − y‖² = z_x · z_y − 4: one product gives all pairs, twice, and each with itself."""
 
