@@ -93,6 +93,7 @@ SHARED = {  # what several models of a task use: every train stage of that task 
         f"models/{name}.py" for name in ("autoint", "dnn", "fields", "first_order", "fm", "interacting", "widedeep")
     },
     "topk": {f"models/{name}.py" for name in ("directau_graph", "graph", "losses", "neumf", "pairs")},
+    "release": {f"models/{name}.py" for name in ("cml", "cml_tower", "content", "ials", "impostors")},
 }
 
 

@@ -37,7 +37,7 @@ PACKAGES = ("torch", "numpy", "pandas", "implicit", "dvc", "papermill")
 EPOCHS = {
     "rating": ("mf", "als", "mlp", "neumf"),
     "ctr": ("lr", "fm", "widedeep", "deepfm", "autoint", "autoint_plus"),
-    "topk": ("ials", "bpr", "neumf_implicit", "lightgcn", "directau", "directau_graph"),
+    "topk": ("ials", "bpr", "neumf_implicit", "lightgcn", "directau", "directau_graph", "cml"),
 }
 BATCHES = (256, 1024)
 SCRIPT = """

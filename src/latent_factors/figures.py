@@ -33,6 +33,12 @@ MODELS = {  # name in params.yaml: (label, colour, marker)
     "lightgcn": ("LightGCN", _COLOURS[9], "h"),
     "directau": ("DirectAU", _COLOURS[1], "^"),
     "directau_graph": ("DirectAU, graph", "#3b3b3b", "D"),
+    "cml": ("CML", "#8b1a4a", "*"),
+    "popular_genre": ("Popular by genre", "#767676", "x"),
+    "content_knn": ("content kNN", _COLOURS[5], "v"),
+    "content_linear": ("linear map to iALS", _COLOURS[2], "s"),
+    "cml_tower": ("CML, tower", _COLOURS[1], "P"),
+    "cml_content": ("CML, tower and offset", "#8b1a4a", "*"),
 }
 METHODS = {  # of input search: (colour, marker)
     "uniform": ("#3b3b3b", "o"),

@@ -38,9 +38,13 @@ class Model(cml.Model):
         """Return λ times the squares of the network's weights."""
         return [(layer.weight, layer.weight.new_full((1, 1), self.settings.l2)) for layer in self.tower[::2]]
 
+    def unseen_points(self, content: dict[str, Tensor]) -> Tensor:
+        """Return where items stand that have nothing but content (J, K)."""
+        return inside(self.place(weigh(content, self.settings)))
+
     def newcomers(self, content: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
         """Return the function from user ids (B,) to the scores (B, J) of items that have nothing but content."""
-        return self._nearness(inside(self.place(weigh(content, self.settings))))
+        return self._nearness(self.unseen_points(content))
 
 
 def inside(points: Tensor) -> Tensor:
