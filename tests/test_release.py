@@ -136,6 +136,18 @@ def test_shared(task, name):
         assert torch.isfinite(model.newcomers(content)(stranger)).all()
 
 
+def test_who_cannot_tell_films_apart_does_as_chance_does(task):
+    class Constant(torch.nn.Module):
+        def newcomers(self, content):
+            return lambda users: torch.zeros(len(users), len(content["year"]))
+
+    _, hits = task.recommend(Constant(), "test", 5)
+    wanted, number = task.relevant("test").double(), len(task.films["test"])
+    assert hits.double().mean().item() == pytest.approx((wanted / number).mean().item(), abs=0.05)
+    scores, lots = torch.tensor([[1.0, 2, 1, 3, 1]]), torch.tensor([[0.9, 0.1, 0.2, 0.3, 0.4]])
+    assert release.by_lot(scores, lots).argsort(descending=True).tolist() == [[3, 1, 2, 4, 0]]
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_planted_tastes_are_found_in_films_that_training_never_saw(task, name):
     """Each user likes one genre. Whoever reads content finds it, what is popular with everyone does not tell."""
@@ -143,7 +155,7 @@ def test_planted_tastes_are_found_in_films_that_training_never_saw(task, name):
     reached = task.measure(task.outputs(model, "test"), "test")["recall@10"].item()
     blind = SETTINGS["popular_genre"].model_copy(update={"damping": 1e9})
     (popular,) = trained("popular_genre", task, blind).models
-    assert task.measure(task.outputs(popular, "test"), "test")["recall@10"].item() < 0.35
+    assert task.measure(task.outputs(popular, "test"), "test")["recall@10"].item() < 0.55
     assert reached > 0.75
 
 

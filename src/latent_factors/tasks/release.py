@@ -24,7 +24,8 @@ class ReleaseTask(topk.TopKTask):
     """Items are held out, not events: those of the validation and of the test part have no training event.
 
     The candidates of a part are its own items and no others, J of them; of its users only those are judged who have
-    training events.
+    training events. Items of the same genres are alike to a model that knows nothing else, so ties are broken by lot,
+    drawn for each user and the same for every model: who cannot tell items apart does as chance does.
 
     Attributes:
         film: (n,) the number of each event's item within its part.
@@ -59,10 +60,28 @@ class ReleaseTask(topk.TopKTask):
     def recommend(self, model: nn.Module, part: str, k: int) -> tuple[Tensor, Tensor]:
         """Return the k best items (U, k) of a part for its users, as numbers within it, and which are hits (U, k)."""
         scores, truth = model.newcomers(self.content[part]), self.truths[part]
-        blocks = self.persons[part].split(max(1, topk.SCORED_CELLS // truth.catalogue))
-        lists = [ranking.top(scores(self._user[persons]), truth.mask(persons), k) for persons in blocks]
+        size = max(1, topk.SCORED_CELLS // truth.catalogue)
+        blocks = zip(self.persons[part].split(size), self._lots[part].split(size), strict=True)
+        lists = [
+            ranking.top(by_lot(scores(self._user[persons]), lots), truth.mask(persons), k) for persons, lots in blocks
+        ]
         items, hits = zip(*lists, strict=True)
         return torch.cat(items), torch.cat(hits)
+
+    @cached_property
+    def _lots(self) -> dict[str, Tensor]:
+        """The lots (U, J) of each user for the items of a part, by part."""
+        generator = torch.Generator().manual_seed(0)
+        sizes = {part: (len(own), len(self.films[part])) for part, own in self.persons.items()}
+        return {part: torch.rand(size, generator=generator).to(self.ids.device) for part, size in sizes.items()}
+
+
+def by_lot(scores: Tensor, lots: Tensor) -> Tensor:
+    """Return numbers (B, J) in the order of the scores (B, J), no two of a row alike; the larger of tied lots is last."""
+    drawn = lots.argsort(1)
+    order = drawn.gather(1, scores.gather(1, drawn).sort(dim=1, descending=True, stable=True).indices)
+    places = torch.arange(scores.shape[1], 0, -1.0, device=scores.device)
+    return torch.empty_like(scores).scatter_(1, order, places.to(scores.dtype).expand_as(scores))
 
 
 def prepare(dataset: str, data: Data, settings: Releases, device: torch.device) -> ReleaseTask:
