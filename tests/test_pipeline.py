@@ -75,7 +75,7 @@ def hashes(folder) -> dict:
 
 
 def test_a_second_repro_runs_nothing(clone):
-    assert len(hashes(clone)) == 57
+    assert len(hashes(clone)) == 67
     printed = command(clone, "dvc", "repro")
     assert ran(printed) == set()
     assert "Data and pipelines are up to date" in printed
@@ -193,7 +193,7 @@ def test_files_that_dvc_left_half_written_are_moved_aside(clone):
 def test_chapters_run_again_to_the_same_outputs(clone):
     """nbval runs the executed chapters and compares every output with the stored one."""
     chapters = sorted(str(path) for path in (clone / "build/chapters").glob("*/*.ipynb"))
-    assert len(chapters) == 9
+    assert len(chapters) == 11
     printed = command(clone, sys.executable, "-m", "pytest", "--nbval", "-p", "no:cacheprovider", "--quiet", *chapters)
     assert " passed" in printed
     assert "failed" not in printed

@@ -24,6 +24,7 @@ from latent_factors.paths import root
 from latent_factors.ranking import ndcg
 from latent_factors.sections import (
     BPR,
+    CML,
     DCCF,
     EASE,
     IALS,
@@ -56,6 +57,9 @@ SETTINGS = {
     "dccf": DCCF(
         dim=8, layers=2, intents=4, contrast=0.01, temperature=0.5, l2_intents=0.001, local=True, intent=True,
         local_mask=True, intent_mask=True, **GRADIENT,
+    ),
+    "cml": CML(
+        dim=8, margin=0.5, covariance=1.0, negatives=10, learning_rate=0.03, batch_size=128, epochs=30, patience=10
     ),
     "towers": Towers(**TOWERS, **GRADIENT),
     "towers_ssl": TowersSSL(

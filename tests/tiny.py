@@ -21,7 +21,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 KEPT = {
     "reports/bench.json",
     "reports/device.json",
-    *(f"reports/tuning/{name}.csv" for name in ("rating", "ctr", "ctr_attributes", "topk", "search")),
+    *(f"reports/tuning/{name}.csv" for name in ("rating", "ctr", "ctr_attributes", "topk", "release", "search")),
 }
 MADE = ("dvc.lock", "data.dvc", "replications/dvc.lock")
 yaml = YAML()
@@ -68,7 +68,8 @@ def shrink(values: dict) -> None:
     values["seeds"]["count"] = 2
     values["statistics"].update(replicates=100, blocks=2)
     values["clicks"].update(positive_above=3.5, negative_below=3.5)
-    models = [settings for task in ("rating", "ctr", "ctr_attributes", "topk") for settings in values[task].values()]
+    models = [settings for task in ("rating", "ctr", "ctr_attributes", "topk", "release")
+              for settings in values[task].values()]
     small = {"epochs": 2, "batch_size": 256, "neighbours": 5}
     for settings in [*models, *(point for points in values["curve"].values() for point in points)]:
         settings.update({key: value for key, value in small.items() if key in settings})

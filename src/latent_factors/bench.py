@@ -38,7 +38,10 @@ PACKAGES = ("torch", "numpy", "pandas", "implicit", "dvc", "papermill")
 EPOCHS = {
     "rating": ("mf", "als", "mlp", "neumf"),
     "ctr": ("lr", "fm", "widedeep", "deepfm", "autoint", "autoint_plus"),
-    "topk": ("ials", "bpr", "neumf_implicit", "lightgcn", "directau", "directau_graph", "dccf", "towers", "towers_ssl"),
+    "topk": (
+        "ials", "bpr", "neumf_implicit", "lightgcn", "directau", "directau_graph", "dccf", "towers", "towers_ssl",
+        "cml",
+    ),
 }
 COMPARED = {  # models and what an epoch of theirs is timed over, at which batches and with what else alike
     ("directau", "bpr"): ((256, 1024), {}),

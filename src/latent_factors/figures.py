@@ -37,6 +37,12 @@ MODELS = {  # name in params.yaml: (label, colour, marker)
     "dccf": ("DCCF", "#7a0177", "P"),
     "towers": ("Two towers", _COLOURS[4], "P"),
     "towers_ssl": ("Two towers, SSL", _COLOURS[1], "*"),
+    "cml": ("CML", "#8b1a4a", "*"),
+    "popular_genre": ("Popular by genre", "#767676", "x"),
+    "content_knn": ("content kNN", _COLOURS[5], "v"),
+    "content_linear": ("linear map to iALS", _COLOURS[2], "s"),
+    "cml_tower": ("CML, tower", _COLOURS[1], "P"),
+    "cml_content": ("CML, tower and offset", "#8b1a4a", "*"),
 }
 METHODS = {  # of input search: (colour, marker)
     "uniform": ("#3b3b3b", "o"),

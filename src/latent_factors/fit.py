@@ -186,11 +186,15 @@ def train(
 
 
 class Adam:
-    """Stochastic gradients of the loss and of the penalty, in which feature f weighs n_f^ν / n."""
+    """Stochastic gradients of the loss and of the penalty, in which feature f weighs n_f^ν / n.
+
+    A model whose weights must stay within bounds puts them back by its method `project` after every step.
+    """
 
     def __init__(self, name: str, model: nn.Module, task: Task, settings: Section, seed: int):
         self.name, self.model, self.task, self.settings = name, model, task, settings
         self.penalties = model.penalties(task.frequency**settings.l2_power / task.size)
+        self.project = getattr(model, "project", lambda: None)
         self.optimiser = optimiser.Adam(model.parameters(), settings.learning_rate)
         self.generator = torch.Generator(task.frequency.device).manual_seed(derive(f"{seed}/shuffle"))
 
@@ -209,6 +213,7 @@ class Adam:
         loss.backward()
         add_gradients(self.penalties)
         self.optimiser.step()
+        self.project()
         return loss
 
     def _refuse(self, steps: Tensor, epoch: int) -> None:

@@ -16,7 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from latent_factors.errors import UserError, tell
 from latent_factors.paths import root
-from latent_factors.sections import CTR, Rating, Replications, Section, Settings, TopK
+from latent_factors.sections import CTR, Rating, Release, Replications, Section, Settings, TopK
 
 S = TypeVar("S", bound=Section)
 
@@ -72,6 +72,7 @@ TASKS: dict[str, tuple[type[Section], str]] = {  # the models' settings, and the
     "ctr": (CTR, "clicks"),
     "ctr_attributes": (CTR, "clicks"),
     "topk": (TopK, "ranking"),
+    "release": (Release, "releases"),
 }
 
 

@@ -110,6 +110,39 @@ def _neumf(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     return _adam(trial, 3e-4, 2e-2) | _ridge(trial, frequency, 1e-5, 1, bias=False)
 
 
+def _cml(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    bounds = {"margin": log(trial, "margin", 0.05, 3), "covariance": log(trial, "covariance", 0.01, 1000)}
+    return bounds | {"negatives": trial.suggest_int("negatives", 1, 40, log=True)} | _adam(trial, 3e-4, 2e-2)
+
+
+def _described(trial: optuna.Trial) -> dict[str, float]:
+    return {"words": log(trial, "words", 0.01, 3), "year": log(trial, "year", 0.01, 3)}
+
+
+def _popular_genre(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    powers = {name: round(trial.suggest_float(name, 0, 1), 2) for name in ("length", "crowding")}
+    return {"damping": log(trial, "damping", 0.1, 1e4)} | powers
+
+
+def _content_knn(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return {
+        "neighbours": trial.suggest_int("neighbours", 5, 1000, log=True),
+        "shrinkage": log(trial, "shrinkage", 0.01, 100),
+    } | _described(trial)
+
+
+def _content_linear(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return _ials(trial, frequency) | {"ridge": log(trial, "ridge", 0.01, 1000)} | _described(trial)
+
+
+def _cml_tower(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return _cml(trial, frequency) | {"l2": log(trial, "l2", 1e-7, 1e-2)} | _described(trial)
+
+
+def _cml_content(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return _cml_tower(trial, frequency) | {"pull": log(trial, "pull", 0.01, 100)}
+
+
 def _clicks(trial: optuna.Trial, frequency: float, bias: bool) -> dict[str, float]:
     return _adam(trial, 5e-4, 2e-2) | _ridge(trial, frequency, 1e-3, 1, bias=bias)
 
@@ -137,6 +170,10 @@ SPACES: dict[str, dict[str, Space]] = {
     "topk": {
         "itemknn": _itemknn, "rp3beta": _rp3beta, "ease": _ease, "ials": _ials, "bpr": _bpr, "neumf_implicit": _neumf,
         "lightgcn": _lightgcn, "directau": _directau, "directau_graph": _directau_graph, "dccf": _dccf,
-        "towers": _towers, "towers_ssl": _towers_ssl,
+        "towers": _towers, "towers_ssl": _towers_ssl, "cml": _cml,
+    },
+    "release": {
+        "popular_genre": _popular_genre, "content_knn": _content_knn, "content_linear": _content_linear,
+        "cml_tower": _cml_tower, "cml_content": _cml_content,
     },
 }

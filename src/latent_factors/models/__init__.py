@@ -27,6 +27,7 @@ class Inputs:
         history: for top-k recommendation, the training items of each user id.
         attributes: for top-k recommendation, reads what else is known of users and items; its argument is how many of
             them share a value that is not rare.
+        content: for recommending unseen items, what the items of training tell of themselves, (I, ...) by kind.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Inputs:
     history: Histories | None = None
     lists: Lists | None = None
     attributes: Callable[[int], Attributes] | None = None
+    content: dict[str, Tensor] | None = None
 
 
 def build(

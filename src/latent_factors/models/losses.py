@@ -56,6 +56,15 @@ def batch_softmax(scores: Tensor, user: Tensor, item: Tensor, copies: Tensor, lo
     corrected = scores - log_q
     others = (corrected + (copies.log() + FAR * taken)).logsumexp(1)  # (U,)
     return F.softplus(others[user] - corrected[user, item]).mean()
+def covariance(points: Tensor) -> Tensor:
+    """Return Σ_{k ≠ l} C_kl² () for the covariance C (K, K) of the coordinates of points (N, K).
+
+    Of Cogswell et al. 2016, taken up by Hsieh et al. 2017, whose published code sums C_kl with its sign, so that one
+    pair of coordinates that rise together makes up for one that does not.
+    """
+    centred = points - points.mean(0)
+    squares = (centred.T @ centred / len(points)).square()
+    return squares.sum() - squares.diagonal().sum()
 
 
 class _Uniformity(Function):

@@ -26,6 +26,8 @@ class Settings(Section):
     ranking: Ranking
     rating: Rating
     topk: TopK
+    releases: Releases
+    release: Release
     ablation: Ablation
     curve: Curve
     search: Searches

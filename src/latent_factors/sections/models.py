@@ -223,6 +223,18 @@ class TowersSSL(Towers):
     ssl_draw: Literal["uniform", "training"]
     pattern: Literal["cfm", "rfm", "none"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
+class CML(Section):
+    """Collaborative metric learning: `negatives` are drawn for an event, the closest counts."""
+
+    l2_power: ClassVar[float] = 0.0
+    dim: Count
+    margin: Rate
+    covariance: Strength
+    negatives: Count
+    learning_rate: Rate
+    batch_size: Count
+    epochs: Count
+    patience: Count
 
 
 class TopK(Section):
@@ -241,6 +253,56 @@ class TopK(Section):
     dccf: DCCF
     towers: Towers
     towers_ssl: TowersSSL
+    cml: CML
+
+
+class Described(Section):
+    """How much the words of titles and the year weigh beside genres."""
+
+    words: Strength
+    year: Strength
+
+
+class PopularGenre(Exact):
+    """How often the user, and everyone, has taken an item's genres."""
+
+    damping: Strength
+    length: Annotated[float, Field(ge=0, le=1)]
+    crowding: Annotated[float, Field(ge=0, le=1)]
+
+
+class ContentKNN(ItemKNN, Described):
+    """Seen items like an unseen one, by content."""
+
+
+class ContentLinear(IALS, Described):
+    """A ridge regression from content to the factors of iALS."""
+
+    ridge: Rate
+
+
+class CMLTower(CML, Described):
+    """Collaborative metric learning with a network over content."""
+
+    l2_power: ClassVar[float] = 1.0
+    hidden: Count
+    l2: Strength
+
+
+class CMLContent(CMLTower):
+    """The same with a free offset of each seen item."""
+
+    pull: Strength
+
+
+class Release(Section):
+    """Recommendation of unseen items: a section a model."""
+
+    popular_genre: PopularGenre
+    content_knn: ContentKNN
+    content_linear: ContentLinear
+    cml_tower: CMLTower
+    cml_content: CMLContent
 
 
 class Ablation(Section):

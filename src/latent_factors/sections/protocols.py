@@ -55,6 +55,14 @@ class Ranking(Section):
     cutoffs: Annotated[list[Count], Field(min_length=1)]
 
 
+class Releases(Section):
+    """Which share of the events the items of validation and of test hold, the latest ones, and how they are judged."""
+
+    validation: Share
+    test: Share
+    cutoffs: Annotated[list[Count], Field(min_length=1)]
+
+
 class Clicks(Section):
     """How events become clicks, columns become fields, and both are cut."""
 
@@ -103,6 +111,7 @@ class Tune(Section):
     ctr: Budget
     ctr_attributes: Budget
     topk: Budget
+    release: Budget
     search: SearchBudget
     seed: Seed
     dims: Annotated[list[Count], Field(min_length=1)]
