@@ -22,7 +22,7 @@ from conftest import HOME
 from latent_factors.heal import heal
 from tiny import command
 
-KILLS = 10
+KILLS = 6
 SIDE_BY_SIDE = re.findall(r"^(?:TRAIN|CHAPTERS) := (.+)$", (HOME / "Makefile").read_text(), re.MULTILINE)
 SOME = ("settings", "chapter-00", "chapter-10")  # a small part of the pipeline
 
