@@ -309,6 +309,7 @@ class Ablation(Section):
     """What is changed in a model's setting, one change after the other; each makes a point of its own."""
 
     directau: Annotated[list[changes_of(DirectAU)], Field(min_length=1)]
+    cml: Annotated[list[changes_of(CML)], Field(min_length=1)]
 
 
 def _rising(points: list[Factors]) -> list[Factors]:

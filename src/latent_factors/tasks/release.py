@@ -77,7 +77,7 @@ class ReleaseTask(topk.TopKTask):
 
 
 def by_lot(scores: Tensor, lots: Tensor) -> Tensor:
-    """Return numbers (B, J) in the order of the scores (B, J), no two of a row alike, the tied by lot, larger last."""
+    """Return numbers (B, J) in the order of scores (B, J), no two of a row alike: the larger of tied lots is last."""
     drawn = lots.argsort(1)
     order = drawn.gather(1, scores.gather(1, drawn).sort(dim=1, descending=True, stable=True).indices)
     places = torch.arange(scores.shape[1], 0, -1.0, device=scores.device)
