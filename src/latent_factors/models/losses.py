@@ -51,7 +51,7 @@ def batch_softmax(scores: Tensor, user: Tensor, item: Tensor, copies: Tensor, lo
     `scores` (U, I) are those of the different users and items of a batch, `user` and `item` (B,) the place of each
     event there, `copies` (I,) how often each item stands in the batch: it counts as often in the sum. `log_q` (I,) is
     the logarithm of how often training draws it: a popular item stands in many batches, and its correction takes that
-    out again (Yi et al. 2019, equations 4 and 5). Items that a user has `taken` (U, I) are no negatives of theirs.
+    out again (Yi et al. 2019). Items that a user has `taken` (U, I) are no negatives of theirs.
     """
     corrected = scores - log_q
     others = (corrected + (copies.log() + FAR * taken)).logsumexp(1)  # (U,)
