@@ -82,6 +82,8 @@ def test_attributes_by_hand(project, settings):
     write_items(path, ITEMS[["item_id", "movie_title"]].assign(movie_title=list("abcd")))
     with pytest.raises(UserError, match=r"made\.item tells nothing that 2 items share"):
         describe("made", settings.data, tokens, events, min_count=2)
+    write_items(path, ITEMS.assign(movie_title=["…", "!", "toy", None]))  # nothing is left of some titles
+    assert describe("made", settings.data, tokens, events, min_count=2).item.names == item.names[1:]
     path.with_suffix(".item").unlink()
     with pytest.raises(UserError, match=r"made\.item is missing, and two-tower models .* add it with a column item_id"):
         describe("made", settings.data, tokens, events, min_count=2)

@@ -88,7 +88,7 @@ def _groups(age: pd.Series) -> pd.Series:
 
 def _field(name: str, kind: str, column: pd.Series) -> Field:
     """Return a field in which a missing cell holds no value."""
-    field = make_field(name, kind, pd.Series(pd.Categorical(column)))
+    field = make_field(name, kind, pd.Series(pd.Categorical(column.where(column != "", None))))
     missing = field.categories.get_indexer([""])[0]
     return replace(field, codes=np.where(field.codes == missing, -1, field.codes)) if missing >= 0 else field
 
