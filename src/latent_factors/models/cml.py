@@ -23,7 +23,6 @@ class Model(nn.Module):
         super().__init__()
         self.embedding, self.items, self.negatives = embedding, inputs.items, settings.negatives
         self.margin, self.covariance = settings.margin, settings.covariance
-        self.all = torch.arange(inputs.number, device=inputs.items.device)
         seen = torch.ones(inputs.number, dtype=torch.bool)
         seen[inputs.unseen] = False
         self.seen = seen.nonzero()[:, 0].to(inputs.items.device)
@@ -35,7 +34,7 @@ class Model(nn.Module):
 
     def points(self) -> Tensor:
         """Return where everyone stands (N, K)."""
-        return self.embedding(self.all)
+        return self.embedding.whole()
 
     def loss(self, ids: Tensor) -> Tensor:
         """Return the mean loss () of events with W negatives each (2 + W, B): user, item, other items."""

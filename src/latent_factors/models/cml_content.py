@@ -18,7 +18,7 @@ class Model(cml_tower.Model):
 
     def points(self) -> Tensor:
         """Return where everyone stands (N, K)."""
-        table, first = self.embedding(self.all), int(self.items[0])
+        table, first = self.embedding.whole(), int(self.items[0])
         last = first + len(self.items)
         return torch.cat([table[:first], inside(self.place(self.content) + table[first:last]), table[last:]])
 
