@@ -1,10 +1,9 @@
 """Work in processes of its own ends with the process that asked for it."""
 
-import os
 import subprocess
 import sys
-import time
-from pathlib import Path
+
+from conftest import alive, wait
 
 WORK = """
 import os, sys, time
@@ -18,21 +17,6 @@ def work(number):
 
 spread(work, [1, 2], Compute(device="cpu", threads=2))
 """
-
-
-def alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-
-
-def wait(condition, seconds: float = 30) -> bool:
-    until = time.monotonic() + seconds
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.1)
-    return condition()
 
 
 def test_workers_do_not_outlive_a_killed_process(tmp_path):

@@ -1,13 +1,18 @@
 """The whole pipeline on made data: a temporary clone of this project that runs in about a minute."""
 
+import contextlib
+import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
 from conftest import HOME, planted, write_inter
@@ -24,6 +29,7 @@ KEPT = {
     *(f"reports/tuning/{name}.csv" for name in ("rating", "ctr", "ctr_attributes", "topk", "release", "search")),
 }
 MADE = ("dvc.lock", "data.dvc", "replications/dvc.lock")
+SIDE_BY_SIDE = re.findall(r"^(?:TRAIN|CHAPTERS) := (.+)$", (HOME / "Makefile").read_text(), re.MULTILINE)
 yaml = YAML()
 
 
@@ -95,3 +101,30 @@ def data(folder: Path) -> None:
     })
     types = {"item_id": "token", "movie_title": "token_seq", "release_year": "token", "class": "token_seq"}
     write_atomic(items, types, folder / "data" / "tiny" / "tiny.item")
+
+
+def build(folder: Path) -> None:
+    """Make a tiny project, run its pipeline and commit the results, together with other processes that do the same."""
+    share(folder, {"made": lambda: make(folder)})
+    for stages in SIDE_BY_SIDE:
+        alone = ("dvc", "--wait-for-lock", "repro", "--single-item")
+        share(folder, {stage: functools.partial(command, folder, *alone, stage) for stage in stages.split()})
+    share(folder, {"finished": lambda: finish(folder)})
+
+
+def share(folder: Path, work: dict[str, Callable[[], object]]) -> None:
+    """Do what no other process has done or is doing, then wait until all is done."""
+    locks = {name: FileLock(folder.with_name(f"{folder.name}-{name}.lock")) for name in work}
+    for timeout in (0, -1):
+        for name, lock in locks.items():
+            done = folder.with_name(f"{folder.name}-{name}.done")
+            with contextlib.suppress(Timeout), lock.acquire(timeout=timeout):
+                if not done.exists():
+                    work[name]()
+                    done.touch()
+
+
+def finish(folder: Path) -> None:
+    command(folder, "dvc", "repro")
+    command(folder, "git", "add", "--all")
+    command(folder, "git", "commit", "--quiet", "--message", "results")

@@ -5,9 +5,12 @@ import threading
 import time
 
 
-def end_with_parent() -> None:
-    """Exit when the process that started this one is gone, so that a killed `dvc repro` leaves none behind."""
-    parent = os.getppid()
+def end_with_parent(parent: int | None = None) -> None:
+    """Exit when the process that started this one is gone, so that a killed `dvc repro` leaves none behind.
+
+    `parent` is its number; by default whoever is the parent now, which may already be another.
+    """
+    parent = os.getppid() if parent is None else parent
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -18,6 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from latent_factors import nursery
 from latent_factors.errors import UserError, tell, unwritable
 from latent_factors.lifetime import end_with_parent
 from latent_factors.paths import root
@@ -145,9 +146,7 @@ def _check_kernel() -> None:
 
 
 def _execute(source, notebook: Path, parameters: dict, part: Path):
-    os.environ |= {"LATENT_FACTORS_OUT": str(part), "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0"}
-    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm would like bars in notebooks; none are wanted
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # waiting threads sleep soon: else two runs at a time crawl
+    os.environ |= nursery.ENVIRONMENT | {"LATENT_FACTORS_OUT": str(part)}
     end_with_parent()
     print(f"{notebook}", *(f"{name}={value}" for name, value in parameters.items() if isinstance(value, str)),
           file=sys.stderr, flush=True)
@@ -196,6 +195,7 @@ def _start_kernel(folder: Path):
         kernel_name=KERNEL, transport="ipc", ip=str(folder / "socket"), connection_file=str(folder / "kernel.json"),
         client_class="jupyter_client.asynchronous.AsyncKernelClient",
     )
+    kernel.kernel_spec.argv = [*nursery.launcher(), "-f", "{connection_file}"]
     early = "; ".join(f"__import__('{name}')" for name in ("torch", "pandas"))
     kernel.start_kernel(cwd=str(root()), extra_arguments=[f"--InteractiveShellApp.exec_lines={early};"])
     return kernel
