@@ -5,15 +5,15 @@ CHAPTERS := chapter-50 chapter-40 chapter-41 chapter-42 chapter-43 chapter-44 ch
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
 
-.PHONY: repro side-by-side $(TRAIN) $(CHAPTERS) test lab data tune bench clean
+.PHONY: repro side-by-side $(TRAIN) $(CHAPTERS) test book lab data tune bench clean
 .DEFAULT_GOAL := repro
 
 repro: .venv/ready data  ## everything: environment, data, pipeline, reports
 	python -m latent_factors.heal
 	python -m latent_factors.settings
-	dvc status --quiet || $(MAKE) --no-print-directory side-by-side
+	dvc status --quiet || python -m latent_factors.nursery $(MAKE) --no-print-directory side-by-side
 	dvc repro
-	@echo "Open reports/index.html; the verdicts stand in reports/claims.md"
+	python -m latent_factors.book
 
 side-by-side:  # a stage that starts or ends leaves a core idle
 	$(MAKE) --no-print-directory --jobs 2 $(TRAIN)
@@ -24,7 +24,10 @@ $(TRAIN) $(CHAPTERS):
 
 test: .venv/ready  ## every test
 	ruff check .
-	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist worksteal
+	OMP_NUM_THREADS=1 python -m latent_factors.nursery pytest --numprocesses 2 --dist worksteal
+
+book: .venv/ready  ## the site, from executed chapters
+	python -m latent_factors.book
 
 lab: .venv/ready  ## JupyterLab; notebooks are saved without outputs
 	jupyter lab notebooks

@@ -1,5 +1,6 @@
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +18,41 @@ hypothesis_settings.load_profile("here")
 
 HOME = Path(__file__).parent.parent
 MIRROR = os.environ.get("LATENT_FACTORS_MIRROR")  # a folder of larger data sets
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 INTER = {"user_id": "token", "item_id": "token", "rating": "float", "timestamp": "float"}
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without a mirror folder, set its tests aside."""
-    if not MIRROR:
-        aside = [item for item in items if item.get_closest_marker("mirror")]
-        items[:] = [item for item in items if item not in aside]
+    """Without a mirror folder or a browser, set the tests aside that need it."""
+    lacking = [name for name, there in (("mirror", MIRROR), ("browser", CHROMIUM)) if not there]
+    aside = [item for item in items if any(item.get_closest_marker(name) for name in lacking)]
+    items[:] = [item for item in items if item not in aside]
+    if aside:
         config.hook.pytest_deselected(items=aside)
 
 
 def pytest_terminal_summary(terminalreporter):
     if not MIRROR:
         terminalreporter.write_line("Tests of tests/test_mirror.py need LATENT_FACTORS_MIRROR, which is not set")
+    if not CHROMIUM:
+        terminalreporter.write_line("Tests of the book in a browser need Chromium, which is not installed")
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory, worker_id):
+    """A tiny project whose pipeline ran once, results committed; processes of pytest-xdist make one together."""
+    from tiny import build  # it imports from here
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "tiny"
+    build(folder)
+    return folder
+
+
+@pytest.fixture
+def clone(built, tmp_path):
+    """A copy of it, to change at will."""
+    return shutil.copytree(built, tmp_path / "tiny", symlinks=True)
 
 
 @pytest.fixture
@@ -84,3 +106,18 @@ def planted(users: int, items: int, rank: int, noise: float, filled: float, seed
         "user_id": [f"u{n}" for n in u], "item_id": [f"i{n}" for n in i], "rating": rating.round(4),
         "timestamp": generator.integers(1_000_000_000, 1_000_600_000, len(u)).astype(float),
     })
+
+
+def alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+
+
+def wait(condition, seconds: float = 30) -> bool:
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.1)
+    return condition()

@@ -1,0 +1,84 @@
+"""Build the book with Sphinx, from what the pipeline made."""
+
+import hashlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from latent_factors.book.links import broken, loaded
+from latent_factors.book.repairs import repair
+from latent_factors.errors import UserError
+from latent_factors.paths import root
+
+STAMP = ".made-of"  # in the built site: the hash of all it was made of
+TEMPLATES = Path(__file__).parent.parent / "templates" / "book"
+
+def build(project: Path, site: Path) -> bool:
+    """Build the book of a project into the folder `site`; return False where it stands there already.
+
+    A site that cannot be built leaves the one before it in place.
+
+    Raises UserError when there is no executed chapter, and when a link leads nowhere.
+    """
+    made_of = fingerprint(project)
+    if (site / STAMP).is_file() and (site / STAMP).read_text() == made_of:
+        return False
+    from latent_factors.book.source import write_source  # a book that stands needs none of what it imports
+
+    site.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=site.parent) as folder:
+        source, pages = Path(folder) / "source", Path(folder) / "pages"
+        write_source(project, source)
+        _sphinx(source, pages, Path(folder) / "doctrees")
+        repair(pages)
+        lost = [f"{line} leads nowhere" for line in broken(pages)]
+        lost += [f"{line} is loaded from another host" for line in loaded(pages)]
+        if lost:
+            raise UserError(f"the book was not built: mend in its chapter or template what {'; '.join(lost[:5])}")
+        (pages / STAMP).write_text(made_of)
+        shutil.rmtree(site, ignore_errors=True)
+        pages.rename(site)
+    return True
+
+
+def fingerprint(project: Path) -> str:
+    """Return a hash over everything that the book is made of, this code and the versions of Sphinx included."""
+    digest = hashlib.sha256()
+    for path in _ingredients(project):
+        digest.update(f"\n{path.relative_to(project)} ".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _ingredients(project: Path) -> Iterator[Path]:
+    patterns = (
+        "requirements.lock", "notebooks/claims.yaml", "build/chapters/*/*.ipynb", "build/chapters/*/figures/*.png",
+        "reports/claims.json", "reports/metrics.json", "src/latent_factors/*.py", "src/latent_factors/book/*.py",
+        "src/latent_factors/templates/**/*.*",
+    )
+    for pattern in patterns:
+        yield from sorted(project.glob(pattern))
+
+
+def _sphinx(source: Path, pages: Path, doctrees: Path) -> None:
+    from sphinx.application import Sphinx
+    from sphinx.errors import SphinxError
+
+    try:
+        app = Sphinx(
+            source, TEMPLATES, pages, doctrees, "html", status=None, warning=sys.stderr, warningiserror=True
+        )
+        app.build()
+    except SphinxError as error:
+        raise UserError(f"the book was not built: {error}") from None
+    if app.statuscode:
+        raise UserError("the book was not built: mend what the warnings above name, then `make book`")
+
+
+def main() -> None:
+    """Build this project's book and say where it stands."""
+    site = root() / "build" / "book"
+    made = build(root(), site)
+    print(f"{'built' if made else 'up to date'}: open build/book/index.html")
