@@ -143,5 +143,8 @@ def use_house_style() -> None:
 
 def save(figure: Figure, stem: Path, provenance: str) -> None:
     """Write <stem>.png and <stem>.svg with `provenance` in their metadata, the same bytes every time."""
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)  # once more than saving does: panels that grew may have got ticks that need room
     figure.savefig(stem.with_suffix(".png"), metadata={"Provenance": provenance})
     figure.savefig(stem.with_suffix(".svg"), metadata={"Description": provenance, "Date": None})
