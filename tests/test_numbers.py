@@ -188,7 +188,7 @@ def test_the_ledger(tmp_path):
         collect(tmp_path, claims)
     row = measured(claims["x"], "made", "rating", "20-a", 0.3, 0.2, 0.4)
     assert list(row) == [
-        "id", "paper", "claim", "dataset", "task", "effect", "low", "high", "p", "rule", "verdict", "chapter",
+        "id", "paper", "claim", "dataset", "task", "effect", "low", "high", "p", "rule", "verdict", "chapter", "cell",
     ]
     (tmp_path / "20-a" / "claims.json").write_text(json.dumps([row]))
     assert collect(tmp_path, claims) == [row]

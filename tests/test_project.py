@@ -173,10 +173,15 @@ def test_reports_follow_their_schema():
         assert {key: type(value) for key, value in row.items()} == {
             "id": str, "paper": str, "claim": str, "dataset": str, "task": str, "effect": float, "low": float,
             "high": float, "p": type(row["p"]), "rule": str, "verdict": str, "chapter": str,
+            "cell": int,
         }
         assert (row["p"] is None) == ("corrected" not in row["rule"])
         assert row["verdict"] in ("holds", "fails", "undecided")
         assert (HOME / "notebooks" / f"{row['chapter']}.ipynb").is_file()
+        page = json.loads((HOME / "reports" / "chapters" / f"{row['chapter']}.ipynb").read_text())
+        (cell,) = (cell for cell in page["cells"] if cell.get("execution_count") == row["cell"])
+        shown = {output.get("metadata", {}).get("claim") for output in cell["outputs"]}
+        assert row["id"] in shown or "chapter.ledger(" in "".join(cell["source"])
 
 
 def test_settings_are_the_best_of_the_committed_trials():
@@ -249,4 +254,9 @@ def test_figures_and_pages_carry_their_provenance():
         assert (HOME / record["notebook"]).is_file()
         assert record["data_sha256"] in path.with_suffix(".svg").read_text()
     for path in sorted((HOME / "reports" / "chapters").glob("*.ipynb")):
-        assert "What made this page" in path.read_text()
+        text = path.read_text()
+        assert "What made this page" in text
+        outputs = [output for cell in json.loads(text)["cells"] for output in cell.get("outputs", [])]
+        marks = [output.get("metadata", {}) for output in outputs]
+        names = [mark[kind] for mark in marks for kind in ("figure", "table") if kind in mark]
+        assert len(set(names)) == len(names), path.name  # they become anchors

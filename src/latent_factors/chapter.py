@@ -1,10 +1,14 @@
-"""What a chapter calls: show a figure, decide a claim, hand in metrics, sign the page."""
+"""What a chapter calls: show a figure or a table, decide a claim, hand in metrics, sign the page."""
 
 import base64
 import json
 from collections.abc import Iterator
+from html import escape
+from numbers import Integral, Real
 
 import matplotlib.pyplot as plt
+import pandas as pd
+from IPython import get_ipython
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
@@ -13,6 +17,8 @@ from latent_factors.claims import load_claims, measured
 from latent_factors.errors import UserError
 from latent_factors.paths import out_folder
 from latent_factors.provenance import provenance
+
+NUMBER = r"[+−-]?\d"  # how the text of a number begins
 
 
 class Chapter:
@@ -28,7 +34,7 @@ class Chapter:
         self.name, self.dataset = name, dataset
         self.record = provenance(name, dataset, parameters)
         self.folder = out_folder(name)
-        self._figures, self._claims, self._metrics = 0, [], []
+        self._figures, self._tables, self._claims, self._metrics = 0, 0, [], []
         (self.folder / "figures").mkdir(exist_ok=True)
         self._write("claims.json", [])
         self._write("metrics.json", [])
@@ -43,7 +49,21 @@ class Chapter:
         image = base64.b64encode(stem.with_suffix(".png").read_bytes()).decode()
         about = {"image/png": {"alt": caption}, "figure": stem.name}
         display({"image/png": image, "text/plain": caption}, raw=True, metadata=about)
-        display(Markdown(f"**Figure {int(self.name[:2])}.{self._figures}.** {caption}"))
+        self._caption(f"Figure {int(self.name[:2])}.{self._figures}.", caption, stem.name)
+
+    def table(self, frame: pd.DataFrame, name: str, caption: str) -> None:
+        """Show a table under its number and caption, as HTML and as text.
+
+        Its index heads the rows, unless it only counts them. Columns of numbers stand on the right, others on the left;
+        a float that is no text yet has four digits.
+        """
+        self._tables += 1
+        stem = f"{self.name[:2]}-{name}"
+        texts = _texts(frame)
+        heads = 0 if isinstance(frame.index, pd.RangeIndex) else frame.index.nlevels
+        self._caption(f"Table {int(self.name[:2])}.{self._tables}.", caption, stem)
+        data = {"text/html": _html(texts, heads), "text/plain": texts.to_string(index=False)}
+        display(data, raw=True, metadata={"table": stem})
 
     def claim(self, id: str, task: str, effect: float, low: float, high: float) -> None:
         """Decide a claim of claims.yaml from its measured effect and interval, and show the verdict.
@@ -56,7 +76,7 @@ class Chapter:
             f"> **Claim** ({claim.paper}): {claim.claim}\n>\n"
             f"> {claim.quantity}: **{effect:+.4f}** [{low:+.4f}, {high:+.4f}] {claim.measure(task)}\n>\n"
             f"> It {row['rule']}. **Verdict: {row['verdict']}.**"
-        ))
+        ), metadata={"claim": id})
 
     def ledger(
         self, id: str, task: str, effect: float, low: float, high: float, p: float | None = None,
@@ -64,13 +84,14 @@ class Chapter:
     ) -> dict:
         """Decide a claim, on another data set than the chapter's where one is named, and return its ledger row.
 
-        Raises UserError when claims.yaml does not state it.
+        The row names the code cell that runs, by the number that the notebook shows beside it. Raises UserError when
+        claims.yaml does not state it.
         """
         claims = load_claims()
         if id not in claims:
             raise UserError(f"claims.yaml states no claim {id}; state it there before measuring it")
         numbers = [round(value, 6) for value in (effect, low, high)]
-        row = measured(claims[id], dataset or self.dataset, task, self.name, *numbers, p)
+        row = measured(claims[id], dataset or self.dataset, task, self.name, *numbers, p, _cell())
         self._claims.append(row)
         self._write("claims.json", self._claims)
         return row
@@ -103,9 +124,50 @@ class Chapter:
             "</details>",
         ])))
 
+    def _caption(self, number: str, caption: str, stem: str) -> None:
+        display(Markdown(f"**{number}** {caption}"), metadata={"caption": stem})
+
     def _write(self, name: str, rows: list[dict]) -> None:
         text = json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
         (self.folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+def _cell() -> int | None:
+    """Return the number of the code cell that runs; outside a notebook, None."""
+    shell = get_ipython()
+    return len(shell.user_ns["In"]) - 1 if shell else None  # IPython 9 already counts one up while a cell runs
+
+
+def _texts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table's cells as text, with the levels of an index that names its rows as the first columns."""
+    names = [name or "" for name in frame.index.names]
+    named = not isinstance(frame.index, pd.RangeIndex)
+    return (frame.reset_index(names=names) if named else frame).map(_text)
+
+
+def _text(cell) -> str:
+    if isinstance(cell, Integral):
+        return f"{cell:,}"
+    return f"{cell:.4g}" if isinstance(cell, Real) else str(cell)
+
+
+def _html(texts: pd.DataFrame, heads: int) -> str:
+    """Return texts as an HTML table whose first `heads` columns head the rows."""
+    filled = texts.where(texts != "")
+    sides = ["right" if filled[name].dropna().str.match(NUMBER).mean() > 0.5 else "left" for name in texts]
+    rows = [
+        [("th" if place < heads else "td", text) for place, text in enumerate(row)]
+        for row in texts.itertuples(index=False)
+    ]
+    lines = "\n".join(
+        "<tr>" + "".join(
+            f'<{tag} style="text-align: {side}">{escape(text)}</{tag}>'
+            for side, (tag, text) in zip(sides, row, strict=True)
+        ) + "</tr>"
+        for row in [[("th", str(name)) for name in texts], *rows]
+    )
+    head, _, body = lines.partition("\n")
+    return f"<table>\n<thead>\n{head}\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
 def _yaml(parameters: dict) -> Iterator[str]:

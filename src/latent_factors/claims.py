@@ -91,13 +91,17 @@ def load_claims(path: Path | None = None) -> dict[str, Claim]:
 
 
 def measured(
-    claim: Claim, dataset: str, task: str, chapter: str, effect: float, low: float, high: float, p: float | None = None
+    claim: Claim, dataset: str, task: str, chapter: str, effect: float, low: float, high: float,
+    p: float | None = None, cell: int | None = None,
 ) -> dict:
-    """Return the ledger's row of a measurement; `p` is the corrected p-value, for rules that ask for it."""
+    """Return the ledger's row of a measurement.
+
+    `p` is the corrected p-value, for rules that ask for it, and `cell` the number of the code cell that measured it.
+    """
     return {
         "id": claim.id, "paper": claim.paper, "claim": claim.claim, "dataset": dataset, "task": task,
         "effect": effect, "low": low, "high": high, "p": p, "rule": claim.wording(task),
-        "verdict": decide(claim, task, low, high, p), "chapter": chapter,
+        "verdict": decide(claim, task, low, high, p), "chapter": chapter, "cell": cell,
     }
 
 
