@@ -1,6 +1,5 @@
 """Trained models by name: what they answer, and what is refused."""
 
-import contextlib
 import shutil
 import subprocess
 import sys
@@ -13,43 +12,15 @@ import torch
 
 import latent_factors
 import tiny
-from conftest import HOME
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import UserError
-from latent_factors.fit import fit
-from latent_factors.models import build
-from latent_factors.runs import load_run, save_run
-from latent_factors.settings import TASKS, load_settings, points
-from latent_factors.tasks import prepare
-
-GRADIENT = {"learning_rate": 0.03, "l2": 0.001, "l2_power": 0.5, "batch_size": 128, "epochs": 2, "patience": 2}
-MODELS = {
-    ("topk", "popular"): {}, ("topk", "bpr"): {"dim": 3} | GRADIENT,
-    ("rating", "biases"): {"user_damping": 1.0, "item_damping": 1.0}, ("ctr", "lr"): GRADIENT,
-    ("release", "popular_genre"): {"damping": 1.0, "length": 0.5, "crowding": 0.5},
-}
+from latent_factors.runs import load_run
+from latent_factors.settings import load_settings, points
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A project with some small models of the data set `tiny`, trained under two seeds."""
-    folder = tmp_path_factory.mktemp("made")
-    (folder / "dvc.yaml").touch()
-    shutil.copy(HOME / "params.yaml", folder)
-    tiny.data(folder)
-    settings = load_settings(folder / "params.yaml")
-    with contextlib.chdir(folder):
-        for (name, model), values in MODELS.items():
-            (point,) = points(name, model, values)
-            task = prepare(name, "tiny", settings.data, getattr(settings, TASKS[name][1]), torch.device("cpu"))
-
-            def make(model=model, point=point, task=task):
-                return build(model, point, task.inputs)
-
-            own = folder / "build" / "train" / f"tiny-{name}-{model}"
-            own.mkdir(parents=True)
-            save_run(own, f"{name}.{model}", task, [point], [fit(f"{name}.{model}", make, task, point, [1, 2])], [1, 2])
-    return folder
+    return tiny.train(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture
@@ -93,7 +64,7 @@ def test_a_model_of_releases_recommends_unseen_items(trained):
 
 def test_each_run_has_its_own_weights(trained):
     first, second = (latent_factors.load("tiny-topk-bpr", run) for run in (0, 1))
-    assert first.settings == points("topk", "bpr", MODELS["topk", "bpr"])[0]
+    assert first.settings == points("topk", "bpr", tiny.TRAINED["topk", "bpr"])[0]
     assert not first.module.training
     assert not torch.equal(first.module.embedding.weight, second.module.embedding.weight)
     scores = first.module.embedding.weight[0] @ first.module.embedding.weight[first.task.inputs.items].T
