@@ -220,13 +220,13 @@ def test_a_readers_own_csv(clone):
     }
     texts = {"csv": "own.csv", "name": "books", "person": "u1", "title_column": "", **names}
     options = [word for pair in texts.items() for word in ("-p", *pair)]
-    run = (sys.executable, "-m", "latent_factors.notebook", "notebooks/80-your-data.ipynb", "build/own", *options)
-    command(clone, *run)
+    command(
+        clone, sys.executable, "-m", "latent_factors.notebook", "notebooks/80-your-data.ipynb", "build/own", *options
+    )
     page = (clone / "build/own/80-your-data.ipynb").read_text()
     assert f"**{len(ratings) - 2:,} of {len(ratings) + 3:,} rows are used**, 5 are not." in page
     assert "User **u1** has" in page
     assert (clone / "build/own/data/books/books.inter").read_text().count("\n") == len(ratings) - 1
-    assert "has no user u100; name one that it has" in command(clone, *run, "-p", "person", "u100", check=False)
 
 
 def test_chapters_run_again_to_the_same_outputs(clone):

@@ -152,8 +152,11 @@ class Card:
 
     @property
     def protocol(self) -> dict:
-        """How the task is cut and judged."""
-        return self.judged.protocol.model_dump()
+        """How the task is cut and judged, by dotted key."""
+        flat = {}
+        for key, value in self.judged.protocol.model_dump().items():
+            flat |= {f"{key}.{name}": own for name, own in value.items()} if isinstance(value, dict) else {key: value}
+        return flat
 
     @property
     def settings(self) -> dict:
