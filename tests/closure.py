@@ -37,7 +37,7 @@ def cells(notebook: Path) -> str:
 
 def _file(name: str, package: Path) -> Path | None:
     parts = name.split(".")
-    if parts[0] != PACKAGE:
+    if parts[0] != PACKAGE or len(parts) == 1:  # the package itself holds nothing but the way to `load`
         return None
     path = package.joinpath(*parts[1:])
     for file in (path.with_suffix(".py"), path / "__init__.py"):

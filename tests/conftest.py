@@ -41,11 +41,11 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture(scope="session")
 def built(tmp_path_factory, worker_id):
     """A tiny project whose pipeline ran once, results committed; processes of pytest-xdist make one together."""
-    from tiny import build  # it imports from here
+    from tiny import pipeline  # it imports from here
 
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "tiny"
-    build(folder)
+    pipeline(folder)
     return folder
 
 

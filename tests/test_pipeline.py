@@ -10,11 +10,16 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from ruamel.yaml import YAML
 
+import latent_factors
 import tiny
+from conftest import planted
 from latent_factors.heal import heal
 from latent_factors.nursery import launcher
+from latent_factors.runs import load_run
+from latent_factors.settings import load_settings
 from tiny import command
 
 KILLS = 6
@@ -32,7 +37,7 @@ def hashes(folder) -> dict:
 
 
 def test_a_second_repro_runs_nothing(clone):
-    assert len(hashes(clone)) == 68
+    assert len(hashes(clone)) == 69
     printed = command(clone, "dvc", "repro")
     assert ran(printed) == set()
     assert "Data and pipelines are up to date" in printed
@@ -51,7 +56,7 @@ def test_readable_without_running(clone):
 def test_changing_a_search_reruns_that_method_and_its_readers(clone):
     tiny.change(clone, lambda values: values["search"]["mf"]["dnis"].update(l1=0.5))
     assert ran(command(clone, "dvc", "repro")) == {
-        "settings", "search-rating@tiny-rating-mf-dnis", "chapter-50", "claims", "render",
+        "settings", "search-rating@tiny-rating-mf-dnis", "chapter-50", "chapter-80", "claims", "render",
     }
     for change in ({"rates": [0.0, 0.25]}, {"blocks": 2}, {"dim": 1}):
         tiny.change(clone, lambda values, change=change: values["search"]["mf"]["shared"].update(change))
@@ -76,7 +81,7 @@ def test_an_unknown_key_stops_before_training(clone):
 def test_an_experiment_reruns_that_model_and_its_readers_and_is_compared(clone):
     before = (clone / "params.yaml").read_text()
     assert ran(command(clone, "dvc", "exp", "run", "--set-param", "rating.mf.dim=3")) == {
-        "settings", "train-rating@tiny-rating-mf", "chapter-00", "chapter-20", "claims", "render",
+        "settings", "train-rating@tiny-rating-mf", "chapter-00", "chapter-20", "chapter-80", "claims", "render",
     }
     shown = command(clone, "dvc", "exp", "show", "--only-changed", "--md")
     assert "rating.mf.dim" in shown
@@ -143,10 +148,44 @@ def test_files_that_dvc_left_half_written_are_moved_aside(clone):
     assert heal(clone) == []
 
 
+def test_every_model_is_loaded_and_gives_its_stored_outputs(built, monkeypatch):
+    monkeypatch.chdir(built)
+    load_settings.cache_clear()
+    names = sorted(path.name for path in (built / "build/train").iterdir())
+    assert len(names) == 39
+    for name in names:
+        last = len(json.loads((built / "build/train" / name / "run.json").read_text())["seeds"]) - 1
+        trained = latent_factors.load(name, last)
+        stored = load_run(built / "build/train" / name, trained.task).outputs["test"]
+        for key, own in trained.task.outputs(trained.module, "test").items():
+            assert torch.equal(own, stored[key][0, last]), (name, key)
+    load_settings.cache_clear()
+
+
+def test_a_readers_own_csv(clone):
+    ratings = planted(users=30, items=20, rank=2, noise=0.3, filled=0.6)
+    ratings.loc[[0, 1], "rating"] = None
+    ratings.to_csv(clone / "own.csv", sep=";", index=False)
+    with (clone / "own.csv").open("a") as file:
+        file.write(";i1;3;0\nu1;i2;3;never\nu1;i3\n")
+    names = {
+        "user_column": "user_id", "item_column": "item_id", "rating_column": "rating", "time_column": "timestamp",
+    }
+    texts = {"csv": "own.csv", "name": "books", "person": "u1", "title_column": "", **names}
+    options = [word for pair in texts.items() for word in ("-p", *pair)]
+    command(
+        clone, sys.executable, "-m", "latent_factors.notebook", "notebooks/80-your-data.ipynb", "build/own", *options
+    )
+    page = (clone / "build/own/80-your-data.ipynb").read_text()
+    assert f"**{len(ratings) - 2:,} of {len(ratings) + 3:,} rows are used**, 5 are not." in page
+    assert "User **u1** has" in page
+    assert (clone / "build/own/data/books/books.inter").read_text().count("\n") == len(ratings) - 1
+
+
 def test_chapters_run_again_to_the_same_outputs(clone):
     """nbval runs the executed chapters and compares every output with the stored one."""
     chapters = sorted(str(path) for path in (clone / "build/chapters").glob("*/*.ipynb"))
-    assert len(chapters) == 11
+    assert len(chapters) == 12
     kernel = clone / "jupyter/kernels/python3/kernel.json"
     kernel.parent.mkdir(parents=True)
     kernel.write_text(json.dumps({"argv": [*launcher(), "-f", "{connection_file}"], "display_name": "Python 3"}))

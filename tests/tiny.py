@@ -12,11 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
 from conftest import HOME, planted, write_inter
+from latent_factors import settings as checked
 from latent_factors.data.atomic import write_atomic
+from latent_factors.fit import fit
+from latent_factors.models import build
+from latent_factors.runs import save_run
+from latent_factors.tasks import prepare
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -30,6 +36,12 @@ KEPT = {
 }
 MADE = ("dvc.lock", "data.dvc", "replications/dvc.lock")
 SIDE_BY_SIDE = re.findall(r"^(?:TRAIN|CHAPTERS) := (.+)$", (HOME / "Makefile").read_text(), re.MULTILINE)
+GRADIENT = {"learning_rate": 0.03, "l2": 0.001, "l2_power": 0.5, "batch_size": 128, "epochs": 2, "patience": 2}
+TRAINED = {  # a model of each kind, for what is done with trained models
+    ("topk", "popular"): {}, ("topk", "bpr"): {"dim": 3} | GRADIENT,
+    ("rating", "biases"): {"user_damping": 1.0, "item_damping": 1.0}, ("ctr", "lr"): GRADIENT,
+    ("release", "popular_genre"): {"damping": 1.0, "length": 0.5, "crowding": 0.5},
+}
 yaml = YAML()
 
 
@@ -103,7 +115,7 @@ def data(folder: Path) -> None:
     write_atomic(items, types, folder / "data" / "tiny" / "tiny.item")
 
 
-def build(folder: Path) -> None:
+def pipeline(folder: Path) -> None:
     """Make a tiny project, run its pipeline and commit the results, together with other processes that do the same."""
     share(folder, {"made": lambda: make(folder)})
     for stages in SIDE_BY_SIDE:
@@ -128,3 +140,24 @@ def finish(folder: Path) -> None:
     command(folder, "dvc", "repro")
     command(folder, "git", "add", "--all")
     command(folder, "git", "commit", "--quiet", "--message", "results")
+
+
+def train(folder: Path) -> Path:
+    """Make a project of data and params.yaml alone, and train the models of TRAINED in it under two seeds."""
+    (folder / "dvc.yaml").touch()
+    shutil.copy(HOME / "params.yaml", folder)
+    change(folder, lambda values: values.update(dataset="tiny"))
+    data(folder)
+    settings = checked.load_settings(folder / "params.yaml")
+    with contextlib.chdir(folder):
+        for (name, model), values in TRAINED.items():
+            (point,) = checked.points(name, model, values)
+            task = prepare(name, "tiny", settings.data, getattr(settings, checked.TASKS[name][1]), torch.device("cpu"))
+
+            def make(model=model, point=point, task=task):
+                return build(model, point, task.inputs)
+
+            own = folder / "build" / "train" / f"tiny-{name}-{model}"
+            own.mkdir(parents=True)
+            save_run(own, f"{name}.{model}", task, [point], [fit(f"{name}.{model}", make, task, point, [1, 2])], [1, 2])
+    return folder

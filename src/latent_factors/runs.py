@@ -1,6 +1,6 @@
 """What a train stage leaves on disk, and how a chapter reads it back.
 
-    run.json                   who was trained how: the settings of each point, seeds, sizes, scores
+    run.json                   who was trained how, on which data: the settings of each point, seeds, sizes, scores
     weights.safetensors        each parameter as <point>/<name>, (S, ...)
     outputs.safetensors        <part>/<name> (P, S, ...), what the task keeps of its predictions, and <part>/line (n,),
                                the lines of the .inter file they were made for; part is validation or test
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from latent_factors.errors import UserError
 from latent_factors.fit import Fit, Task
+from latent_factors.provenance import data_hash
 from latent_factors.sections import Section
 
 PARTS = ("validation", "test")
@@ -73,7 +74,8 @@ def save_run(
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False, float_format="%.6g")
     sizes = {part: len(rows) for part, rows in task.parts}
     _write_json(folder / "run.json", {
-        "dataset": task.dataset, "name": name, "seeds": seeds, "rows": sizes, "points": summaries,
+        "dataset": task.dataset, "data_sha256": data_hash(task.dataset), "name": name, "seeds": seeds, "rows": sizes,
+        "points": summaries,
     })
     section, model = name.split(".")
     means = {metric: round(sum(values) / len(values), 5) for metric, values in summaries[0]["test"].items()}

@@ -38,12 +38,10 @@ def read_coded(path: Path) -> pd.DataFrame:
 
     So a file of tens of millions of lines takes four bytes a cell and the room of its different strings.
     """
-    if not path.is_file():
-        raise UserError(f"{path} is missing; put the data set's files into {path.parent}")
+    types = read_types(path)
     try:
         with path.open("rb") as file:
-            header = file.readline().decode().rstrip("\r\n")
-            types = dict(_column(cell, path) for cell in header.split("\t"))
+            file.readline()
             start = file.tell()
             rows = sum(block.count(b"\n") + (not block.endswith(b"\n")) for block in _blocks(file))
             file.seek(start)
@@ -60,10 +58,25 @@ def read_coded(path: Path) -> pd.DataFrame:
                     column.add(part[name], row)
                 row += len(part)
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no UTF-8 text ({error.reason}); fetch or export it again") from None
+        raise _no_text(path, error) from None
     table = pd.DataFrame({name: columns.pop(name).whole() for name in types}, copy=False)
     table.attrs["types"] = types
     return table
+
+
+def read_types(path: Path) -> dict[str, str]:
+    """Return the types of the columns of an atomic file, by name.
+
+    Raises UserError when the file is missing, empty or has another header.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is missing; put the data set's files into {path.parent}")
+    try:
+        with path.open("rb") as file:
+            header = file.readline().decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise _no_text(path, error) from None
+    return dict(_column(cell, path) for cell in header.split("\t"))
 
 
 def tokens(column: pd.Series) -> pd.Categorical:
@@ -85,6 +98,10 @@ def write_atomic(table: pd.DataFrame, types: dict[str, str], path: Path) -> None
             cells[name] = cells[name].astype("Int64")
     header = [f"{name}:{kind}" for name, kind in types.items()]
     cells.to_csv(path, sep="\t", index=False, header=header, quoting=csv.QUOTE_NONE, lineterminator="\n")
+
+
+def _no_text(path: Path, error: UnicodeDecodeError) -> UserError:
+    return UserError(f"{path} is no UTF-8 text ({error.reason}); fetch or export it again")
 
 
 def _column(cell: str, path: Path) -> tuple[str, str]:

@@ -41,10 +41,9 @@ def load_clicks(dataset: str, data: Data, clicks: Clicks) -> ClickData:
     Raises UserError for a missing file or column, an empty rating, a column that stands in two files, no clicks or
     nothing but clicks.
     """
-    folder = root() / "data" / dataset
-    path = folder / f"{dataset}.inter"
+    path = root() / "data" / dataset / f"{dataset}.inter"
     table = read_coded(path)
-    types = dict(table.attrs["types"])
+    types = table.attrs["types"]
     require(table, path, {data.rating: "data.rating"}, data)
     table["line"] = np.arange(2, len(table) + 2)
     rating = table[data.rating]
@@ -59,10 +58,21 @@ def load_clicks(dataset: str, data: Data, clicks: Clicks) -> ClickData:
         timestamp=kept[data.timestamp].to_numpy() if data.timestamp in kept else None,
         line=kept["line"].to_numpy(), dropped={"neither click nor none": len(table) - len(kept)},
     )
+    return ClickData(events, label.astype(np.float32), describe_rows(kept, types, dataset, data, clicks))
+
+
+def describe_rows(
+    table: pd.DataFrame, types: dict[str, str], dataset: str, data: Data, clicks: Clicks
+) -> list[Field]:
+    """Return the fields of rows of an .inter file, as `read_coded` has them, and of what .user and .item add to them.
+
+    `types` are those of the columns. Raises UserError for a missing column, or one that stands in two files.
+    """
+    types, folder = dict(types), root() / "data" / dataset
     for key, suffix in ((data.user, "user"), (data.item, "item")):
         if key in types and (folder / f"{dataset}.{suffix}").is_file():
-            kept = _describe(kept, types, folder / f"{dataset}.{suffix}", key, clicks)
-    return ClickData(events, label.astype(np.float32), _fields(kept, types, data, clicks))
+            table = _describe(table, types, folder / f"{dataset}.{suffix}", key, clicks)
+    return _fields(table, types, data, clicks)
 
 
 def _require_both(label: np.ndarray, rating: pd.Series, path: Path, data: Data) -> None:
