@@ -5,22 +5,11 @@ CHAPTERS := chapter-50 chapter-40 chapter-41 chapter-42 chapter-43 chapter-44 ch
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
 
-.PHONY: repro side-by-side $(TRAIN) $(CHAPTERS) test lab data tune bench clean
+.PHONY: repro test lab data tune bench clean
 .DEFAULT_GOAL := repro
 
 repro: .venv/ready data  ## everything: environment, data, pipeline, reports
-	python -m latent_factors.heal
-	python -m latent_factors.settings
-	dvc status --quiet || $(MAKE) --no-print-directory side-by-side
-	dvc repro
-	@echo "Open reports/index.html; the verdicts stand in reports/claims.md"
-
-side-by-side:  # a stage that starts or ends leaves a core idle
-	$(MAKE) --no-print-directory --jobs 2 $(TRAIN)
-	$(MAKE) --no-print-directory --jobs 2 $(CHAPTERS)
-
-$(TRAIN) $(CHAPTERS):
-	dvc --wait-for-lock repro --single-item $@
+	python -m latent_factors.repro $(TRAIN) -- $(CHAPTERS)
 
 test: .venv/ready  ## every test
 	ruff check .
