@@ -137,6 +137,10 @@ def test_an_experiment_is_compared(clone):
     assert "rating.mf.dim" in shown
     assert "rating.mf.rmse" in shown
     assert len(shown.strip().splitlines()) == 5
+    notebook = ("-m", "latent_factors.notebook", "notebooks/experiments.ipynb", "build/compared")
+    read = ("-p", "folder", "build/search/tiny-rating-mf-dnis", "-p", "changed", "rating.mf.dim")
+    command(clone, sys.executable, *notebook, *read)
+    assert (clone / "build/compared/k-max.png").stat().st_size > 5000
 
 
 def test_push_and_pull(clone, tmp_path):

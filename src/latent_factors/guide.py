@@ -49,9 +49,9 @@ def printed(command: str, folder: Path) -> list[str]:
     Raises UserError when it fails.
     """
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    here = {"PATH": tools, "PYTHONPATH": "src", "COLUMNS": "100"}  # the package of the clone that a command is run in
     done = subprocess.run(
-        command, shell=True, cwd=folder, env=environment | STRANGER | {"PATH": tools, "COLUMNS": "100"},
+        command, shell=True, cwd=folder, env=os.environ | STRANGER | here,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )
     if done.returncode:
