@@ -15,7 +15,8 @@ from latent_factors.progress import Progress
 from latent_factors.settings import TASKS
 from latent_factors.times import read_times, times_path, write_times
 
-TOLD = (  # by two processes of DVC, as it words it
+TOLD = (  # by three processes of DVC, as it words it
+    ("a", "'data.dvc' didn't change, skipping", None),
     ("a", "Stage 'train@x' didn't change, skipping", None),
     ("a", "Running stage 'train@y':", "stage 2 of 9: train@y"),
     ("a", "> PYTHONPATH=src python -m latent_factors.notebook notebooks/train.ipynb build/train/y", None),

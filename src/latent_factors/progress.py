@@ -11,7 +11,7 @@ ENDS = "Updating lock file"  # a stage's results are recorded
 FAULT = re.compile(r"error: |ERROR: ")
 DROPPED = re.compile("|".join((
     "$", "> ", "Generating lock", "Updating lock", "To track the", "To enable auto", "\tgit add", "\tdvc config",
-    "Use `dvc push`", "Data and pipelines are up",
+    "Use `dvc push`", "Data and pipelines are up", "'data.dvc' didn't change",
 )))
 
 
