@@ -5,22 +5,11 @@ CHAPTERS := chapter-80 chapter-50 chapter-40 chapter-41 chapter-42 chapter-43 ch
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
 
-.PHONY: repro side-by-side $(TRAIN) $(CHAPTERS) test book lab data tune bench clean
+.PHONY: repro test book lab data tune bench clean
 .DEFAULT_GOAL := repro
 
-repro: .venv/ready data  ## everything: environment, data, pipeline, reports
-	python -m latent_factors.heal
-	python -m latent_factors.settings
-	dvc status --quiet || python -m latent_factors.nursery $(MAKE) --no-print-directory side-by-side
-	dvc repro
-	python -m latent_factors.book
-
-side-by-side:  # a stage that starts or ends leaves a core idle
-	$(MAKE) --no-print-directory --jobs 2 $(TRAIN)
-	$(MAKE) --no-print-directory --jobs 2 $(CHAPTERS)
-
-$(TRAIN) $(CHAPTERS):
-	dvc --wait-for-lock repro --single-item $@
+repro: .venv/ready data  ## everything: environment, data, pipeline, reports, the book
+	python -m latent_factors.repro $(TRAIN) -- $(CHAPTERS)
 
 test: .venv/ready  ## every test
 	ruff check .

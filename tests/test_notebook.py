@@ -14,6 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from conftest import HOME
 from latent_factors.notebook import declared, stable, strip, strip_on_save
+from latent_factors.times import read_times
 
 PARAMETERS = 'word = "stored"\nsplit = {}\nmany = []'
 
@@ -63,12 +64,15 @@ def test_the_same_bytes_from_every_run_and_place(project, tmp_path_factory):
 
 def test_parameters_come_from_params_yaml_and_the_command(project):
     source = write(project, "print(word, split['kind'], many[0]['dim'])")
-    done = run(source, "out", "-p", "word", "given", "-s", "many", "curve.mf")
+    done = run(source, "build/out", "-p", "word", "given", "-s", "many", "curve.mf")
     assert done.returncode == 0, done.stderr
-    assert outputs(project / "out/made.ipynb")[-1][0]["text"] == "given random 1\n"
-    cells = nbformat.read(project / "out/made.ipynb", as_version=4).cells
+    assert outputs(project / "build/out/made.ipynb")[-1][0]["text"] == "given random 1\n"
+    cells = nbformat.read(project / "build/out/made.ipynb", as_version=4).cells
     assert cells[1].id == "injected-parameters"
     assert cells[1].metadata.tags == ["injected-parameters"]
+    took = read_times(project / "build/out")
+    assert 0 < took["seconds"] < 600
+    assert (took["threads"], took["device"]) == (None, "cpu")  # it takes no `compute`
 
 
 def test_what_the_notebook_wrote_appears_with_it(project):

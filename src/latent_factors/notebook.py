@@ -16,6 +16,8 @@ import re
 import shutil
 import sys
 import tempfile
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from latent_factors import nursery
@@ -24,11 +26,13 @@ from latent_factors.lifetime import end_with_parent
 from latent_factors.paths import root
 from latent_factors.sections import Settings
 from latent_factors.settings import load_settings, section
+from latent_factors.times import write_times
 
 sys.modules["rfc3987_syntax"] = None  # an optional format check of jsonschema that takes 1.6 s to import
 
 KERNEL = "python3"
 INJECTED = "injected-parameters"
+GPU = "gpu"
 START_SECONDS = 300  # a busy machine with a cold disk takes its time to import torch
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": KERNEL},
@@ -51,10 +55,11 @@ def run(notebook: Path, out: Path, texts: dict[str, str], sections: dict[str, st
     parameters = _parameters(source, notebook, texts, sections)
     _check_kernel()
     part = root() / "build" / "running" / f"{os.getpid()}-{notebook.stem}"
+    started, clock = datetime.now(UTC), time.monotonic()
     try:
         _sweep(part.parent)
         part.mkdir(parents=True)
-        executed = _execute(source, notebook, parameters, part)
+        executed, gpu = _execute(source, notebook, parameters, part)
         nbformat.write(stable(executed), part / notebook.name)
         if metrics is not None:
             metrics.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +67,7 @@ def run(notebook: Path, out: Path, texts: dict[str, str], sections: dict[str, st
         shutil.rmtree(out, ignore_errors=True)
         out.parent.mkdir(parents=True, exist_ok=True)
         part.rename(out)
+        write_times(out, time.monotonic() - clock, started, parameters.get("compute"), gpu)
     except OSError as error:
         raise UserError(unwritable(error, out)) from None
     finally:
@@ -178,16 +184,17 @@ def _execute(source, notebook: Path, parameters: dict, part: Path):
         raise UserError(f"{notebook}: the kernel died, mostly for want of memory; lower batch_size or dim") from None
     finally:
         kernel.shutdown_kernel(now=True)
+        gpu = (Path(sockets.name) / GPU).is_file()
         sockets.cleanup()
     half.unlink()
-    return executed
+    return executed, gpu
 
 
 def _start_kernel(folder: Path):
     """Start a kernel that imports what takes long while this process does the same, and binds no name by it.
 
     Its sockets lie in a folder of its own: Jupyter would number them in the working folder, where two kernels that
-    start at once take the same numbers, and one never answers.
+    start at once take the same numbers, and one never answers. There it leaves a file `GPU` where torch sees one.
     """
     from jupyter_client import KernelManager
 
@@ -197,6 +204,7 @@ def _start_kernel(folder: Path):
     )
     kernel.kernel_spec.argv = [*nursery.launcher(), "-f", "{connection_file}"]
     early = "; ".join(f"__import__('{name}')" for name in ("torch", "pandas"))
+    early += f"; __import__('torch').cuda.is_available() and __import__('pathlib').Path('{folder / GPU}').touch()"
     kernel.start_kernel(cwd=str(root()), extra_arguments=[f"--InteractiveShellApp.exec_lines={early};"])
     return kernel
 

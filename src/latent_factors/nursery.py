@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from latent_factors.lifetime import end_with_parent
@@ -35,19 +37,27 @@ def launcher() -> list[str]:
     return [sys.executable, "-m", "latent_factors.nursery" if SOCKET in os.environ else "ipykernel_launcher"]
 
 
-def run(command: list[str]) -> int:
-    """Run a command while a nursery stands ready; return its exit status."""
+@contextmanager
+def ready() -> Iterator[None]:
+    """Keep a nursery for what is started meanwhile."""
     with tempfile.TemporaryDirectory(prefix="latent-factors-") as folder:
-        here = {SOCKET: str(Path(folder) / "nursery")}
+        os.environ[SOCKET] = str(Path(folder) / "nursery")
         serving = subprocess.Popen(
             [sys.executable, "-m", "latent_factors.nursery", "--serve", str(os.getpid())],
-            env=os.environ | ENVIRONMENT | here,
+            env=os.environ | ENVIRONMENT,
         )
         try:
-            return subprocess.run(command, env=os.environ | here, check=False).returncode
+            yield
         finally:
+            del os.environ[SOCKET]
             serving.kill()
             serving.wait()
+
+
+def run(command: list[str]) -> int:
+    """Run a command while a nursery stands ready; return its exit status."""
+    with ready():
+        return subprocess.run(command, check=False).returncode
 
 
 def serve(parent: int) -> None:

@@ -27,6 +27,7 @@ def build(project: Path, site: Path) -> bool:
         return False
     from latent_factors.book.source import write_source  # a book that stands needs none of what it imports
 
+    print("building the book", flush=True)
     site.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=site.parent) as folder:
         source, pages = Path(folder) / "source", Path(folder) / "pages"
@@ -81,4 +82,4 @@ def main() -> None:
     """Build this project's book and say where it stands."""
     site = root() / "build" / "book"
     made = build(root(), site)
-    print(f"{'built' if made else 'up to date'}: open build/book/index.html")
+    print(f"The book {'was built' if made else 'is up to date'}: open build/book/index.html")

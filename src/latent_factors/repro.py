@@ -1,0 +1,123 @@
+"""What `make repro` does: mend and check, run what changed two stages at a time, say at the end what came of it.
+
+    python -m latent_factors.repro STAGE ... -- STAGE ...
+
+The stages before the dashes, then those behind them, run side by side: one that starts or ends leaves a core idle.
+Then comes all the rest, and the book.
+"""
+
+import functools
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from dvc.dependency import param
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from latent_factors import heal, nursery, settings, summary
+from latent_factors.book import site
+from latent_factors.errors import UserError, tell
+from latent_factors.paths import root
+from latent_factors.progress import FAULT, Progress
+
+AT_ONCE = 2
+_one_line = threading.Lock()  # at a time is read and shown
+_running: set[subprocess.Popen] = set()
+
+
+def plan(project: Path) -> tuple[int, bool]:
+    """Return how many stages a project has, and whether any of them changed.
+
+    Raises UserError where DVC cannot tell.
+    """
+    whole, param.load_path = param.load_path, functools.cache(param.load_path)  # else params.yaml is parsed every stage
+    try:
+        with Repo(str(project)) as repo:
+            return sum(hasattr(stage, "name") for stage in repo.index.stages), bool(repo.status())
+    except DvcException as error:
+        raise UserError(f"DVC says: {' '.join(str(error).split())}") from None
+    finally:
+        param.load_path = whole
+
+
+def side_by_side(stages: list[str], progress: Progress) -> list[str]:
+    """Let `AT_ONCE` processes run the stages, each taking the next until one fails; return what went wrong."""
+    waiting, faults = iter(stages), []
+
+    def work() -> None:
+        for stage in waiting:
+            if faults:
+                return
+            faults.extend(follow(stage, ["dvc", "--wait-for-lock", "repro", "--single-item", stage], progress))
+
+    workers = [threading.Thread(target=work) for _ in range(AT_ONCE)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return faults
+
+
+def follow(name: str, command: list[str], progress: Progress) -> list[str]:
+    """Run a command and show what it prints as the progress has it; return the lines that say why it failed, if so."""
+    faults = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace"
+    ) as process:
+        _running.add(process)
+        for line in map(str.rstrip, process.stdout):
+            faults += [line] if FAULT.match(line) else []
+            with _one_line:
+                shown = progress.read(name, line)
+                if shown is not None:
+                    print(shown, flush=True)
+    _running.remove(process)
+    progress.end(name)
+    return faults or [f"error: {command[0]} ended with status {process.returncode}"] if process.returncode else []
+
+
+def main(first: list[str], then: list[str]) -> int:
+    """Make what is not up to date and print a summary; return the exit status, 1 where a stage failed.
+
+    Raises UserError for a fault in params.yaml, or one that DVC has with the project.
+    """
+    began = time.monotonic()
+    heal.main()
+    settings.main()
+    total, changed = plan(root())
+    progress = Progress(total)
+    faults = []
+    if changed:
+        with nursery.ready():
+            faults = side_by_side(first, progress) or side_by_side(then, progress)
+        faults = faults or follow("all", ["dvc", "--wait-for-lock", "repro"], progress)
+    if not faults:
+        site.build(root(), root() / "build" / "book")
+        print(summary.text(progress, time.monotonic() - began, root()))
+    elif progress.buried:
+        print(*faults, sep="\n", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def _stop(*_) -> None:
+    """End with all that runs: a stage's runner ends when its DVC does."""
+    for process in tuple(_running):
+        process.terminate()
+    sys.exit(128 + signal.SIGTERM)
+
+
+def _main(arguments: list[str]) -> None:
+    dashes = arguments.index("--") if "--" in arguments else len(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        sys.exit(main(arguments[:dashes], arguments[dashes + 1 :]))
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+if __name__ == "__main__":
+    sys.exit(tell(lambda: _main(sys.argv[1:])))
