@@ -32,6 +32,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 KEPT = {
     "reports/bench.json",
     "reports/device.json",
+    "reports/experiments/k-max.png",
     *(f"reports/tuning/{name}.csv" for name in ("rating", "ctr", "ctr_attributes", "topk", "release", "search")),
 }
 MADE = ("dvc.lock", "data.dvc", "replications/dvc.lock")

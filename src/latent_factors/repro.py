@@ -96,7 +96,7 @@ def main(first: list[str], then: list[str]) -> int:
             faults = side_by_side(first, progress) or side_by_side(then, progress)
         faults = faults or follow("all", ["dvc", "--wait-for-lock", "repro"], progress)
     if not faults:
-        site.build(root(), root() / "build" / "book")
+        site.build(root() / "build" / "book")
         print(summary.text(progress, time.monotonic() - began, root()))
     elif progress.buried:
         print(*faults, sep="\n", file=sys.stderr)

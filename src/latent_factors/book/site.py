@@ -15,14 +15,14 @@ from latent_factors.paths import root
 STAMP = ".made-of"  # in the built site: the hash of all it was made of
 TEMPLATES = Path(__file__).parent.parent / "templates" / "book"
 
-def build(project: Path, site: Path) -> bool:
-    """Build the book of a project into the folder `site`; return False where it stands there already.
+def build(site: Path) -> bool:
+    """Build this project's book into the folder `site`; return False where it stands there already.
 
     A site that cannot be built leaves the one before it in place.
 
     Raises UserError when there is no executed chapter, and when a link leads nowhere.
     """
-    made_of = fingerprint(project)
+    made_of = fingerprint()
     if (site / STAMP).is_file() and (site / STAMP).read_text() == made_of:
         return False
     from latent_factors.book.source import write_source  # a book that stands needs none of what it imports
@@ -31,7 +31,7 @@ def build(project: Path, site: Path) -> bool:
     site.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=site.parent) as folder:
         source, pages = Path(folder) / "source", Path(folder) / "pages"
-        write_source(project, source)
+        write_source(source)
         _sphinx(source, pages, Path(folder) / "doctrees")
         repair(pages)
         lost = [f"{line} leads nowhere" for line in broken(pages)]
@@ -44,23 +44,24 @@ def build(project: Path, site: Path) -> bool:
     return True
 
 
-def fingerprint(project: Path) -> str:
+def fingerprint() -> str:
     """Return a hash over everything that the book is made of, this code and the versions of Sphinx included."""
     digest = hashlib.sha256()
-    for path in _ingredients(project):
-        digest.update(f"\n{path.relative_to(project)} ".encode())
+    for path in _ingredients():
+        digest.update(f"\n{path.relative_to(root())} ".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
-def _ingredients(project: Path) -> Iterator[Path]:
+def _ingredients() -> Iterator[Path]:
     patterns = (
-        "requirements.lock", "notebooks/claims.yaml", "build/chapters/*/*.ipynb", "build/chapters/*/figures/*.png",
-        "reports/claims.json", "reports/metrics.json", "src/latent_factors/*.py", "src/latent_factors/book/*.py",
+        "requirements.lock", "notebooks/claims.yaml", "notebooks/experiments.*", "build/chapters/*/*.ipynb",
+        "build/chapters/*/figures/*.png", "build/train/*/run.json", "build/times/train/*.json", "reports/claims.json",
+        "reports/metrics.json", "reports/experiments/*.png", "src/latent_factors/**/*.py",
         "src/latent_factors/templates/**/*.*",
     )
     for pattern in patterns:
-        yield from sorted(project.glob(pattern))
+        yield from sorted(root().glob(pattern))
 
 
 def _sphinx(source: Path, pages: Path, doctrees: Path) -> None:
@@ -81,5 +82,5 @@ def _sphinx(source: Path, pages: Path, doctrees: Path) -> None:
 def main() -> None:
     """Build this project's book and say where it stands."""
     site = root() / "build" / "book"
-    made = build(root(), site)
+    made = build(site)
     print(f"The book {'was built' if made else 'is up to date'}: open build/book/index.html")

@@ -3,7 +3,7 @@
 project = "Latent Factors"
 html_title = project
 extensions = ["myst_nb", "latent_factors.book.mathml"]
-exclude_patterns = ["notebooks"]
+exclude_patterns = ["notebooks", "guide/*.ipynb"]
 nitpicky = True
 
 html_theme = "furo"
