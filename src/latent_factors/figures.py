@@ -38,6 +38,7 @@ MODELS = {  # name in params.yaml: (label, colour, marker)
     "towers": ("Two towers", _COLOURS[4], "P"),
     "towers_ssl": ("Two towers, SSL", _COLOURS[1], "*"),
     "cml": ("CML", "#8b1a4a", "*"),
+    "cml_features": ("CML, features", "#8b1a4a", "P"),
     "popular_genre": ("Popular by genre", "#767676", "x"),
     "content_knn": ("content kNN", _COLOURS[5], "v"),
     "content_linear": ("linear map to iALS", _COLOURS[2], "s"),
