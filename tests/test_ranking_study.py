@@ -58,7 +58,10 @@ def test_metrics_are_those_of_the_task_and_differences_those_of_the_metrics(repl
         for metric, own in rows[model]["metrics"].items():
             assert own["mean"] == pytest.approx(sum(one[metric].item() for one in measured) / len(measured), abs=2e-6)
             assert own["low"] <= own["mean"] <= own["high"]
-    assert [effect["claim"] for effect in found["effects"]] == list(CLAIMS)
+    assert [effect["claim"] for effect in found["effects"]] == [
+        claim for claim, pair in CLAIMS.items() if set(pair) <= set(rows)
+    ]
+    assert len(found["effects"]) == 3
     for effect in found["effects"]:
         one, other = (rows[model]["metrics"]["ndcg@20"]["mean"] for model in CLAIMS[effect["claim"]])
         assert effect["mean"] == pytest.approx(one - other, abs=3e-6)
