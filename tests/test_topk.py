@@ -28,6 +28,7 @@ from latent_factors.sections import (
     DCCF,
     EASE,
     IALS,
+    CMLFeatures,
     DirectAU,
     ImplicitNeuMF,
     ItemKNN,
@@ -60,6 +61,10 @@ SETTINGS = {
     ),
     "cml": CML(
         dim=8, margin=0.5, covariance=1.0, negatives=10, learning_rate=0.03, batch_size=128, epochs=30, patience=10
+    ),
+    "cml_features": CMLFeatures(
+        dim=8, margin=0.5, covariance=1.0, negatives=10, learning_rate=0.03, batch_size=128, epochs=30, patience=10,
+        hidden=8, dropout=0.3, min_count=2, pull=0.1, drawn=16,
     ),
     "towers": Towers(**TOWERS, **GRADIENT),
     "towers_ssl": TowersSSL(
