@@ -1,16 +1,19 @@
 """Metric learning: its loss and gradient are those of plain loops over its equations, and it stays in its ball."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from latent_factors import models
+from latent_factors.data.attributes import Attributes, Side
+from latent_factors.data.histories import Histories
 from latent_factors.fit import Adam
 from latent_factors.models import Inputs, impostors
 from latent_factors.models.losses import covariance
-from latent_factors.sections import CML, CMLContent
+from latent_factors.sections import CML, CMLContent, CMLFeatures
 
 IDS = torch.tensor([  # users, items, then three negatives each; id 4 is the unknown user, 11 the unknown item
     [0, 1, 2, 0, 3], [6, 5, 7, 5, 9], [8, 7, 6, 9, 10], [10, 10, 9, 8, 5], [7, 6, 10, 10, 8],
@@ -151,3 +154,75 @@ def test_the_feature_loss_pulls_offsets_alone():
     assert table is one.embedding.weight
     assert pull[:, 0].tolist() == [0.0] * 5 + (0.6 * weight[5:11]).tolist() + [0.0]
     assert [value.item() for _, value in network] == [0.1, 0.1]
+
+
+NONE = torch.empty(0, dtype=torch.long)
+HELD = [[1, 3], [2], [], [1, 2, 3], [3], []]  # of six items; 4 stands for none
+
+
+def features(**settings) -> torch.nn.Module:
+    """CML with features in double precision, and attributes whose first value no item holds."""
+    ids = torch.tensor([own + [4] * (3 - len(own)) for own in [*HELD, []]])
+    side = Side(("tags",), ids, torch.zeros(3, dtype=torch.long), torch.tensor([4]))
+    nobody = Side((), NONE.expand(7, 0), NONE, NONE)
+    inputs = replace(INPUTS, attributes={2: Attributes(nobody, side, torch.ones(5))}.get)
+    point = POINT | {"hidden": 4, "dropout": 0.25, "min_count": 2, "pull": 0.6, "drawn": 5} | settings
+    torch.manual_seed(0)
+    one = models.build("cml_features", CMLFeatures(**point), inputs).double()
+    with torch.no_grad():
+        one.embedding.weight.mul_(5.0)
+        one.bias.normal_()
+    return one
+
+
+def test_the_feature_loss_and_its_gradient_are_those_of_plain_loops():
+    one = features()
+    items = torch.tensor([3, 0, 2, 3, 5])  # two without a value, one drawn twice
+    kept = torch.rand(5, 4, generator=torch.Generator().manual_seed(1)) < 0.7
+    expected = by_loops(one.points())
+    for item, passes in zip(items.tolist(), kept.tolist(), strict=True):
+        hidden = one.bias + sum((one.first[value] / math.sqrt(len(HELD[item])) for value in HELD[item]), torch.zeros(4))
+        hidden = torch.stack([unit.relu() / 0.75 * keep for unit, keep in zip(hidden, passes, strict=True)])
+        placed = one.last.weight @ hidden + one.last.bias
+        expected = expected + 0.6 * distance(one.embedding.weight[5 + item], placed) / 5
+    value, weights = one.loss(IDS, items, kept), list(one.parameters())
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(torch.autograd.grad(value, weights), torch.autograd.grad(expected, weights))
+
+
+def test_items_are_drawn_uniformly_and_hidden_units_dropped():
+    one = features(drawn=6000)
+    items, kept = one.draw(torch.Generator().manual_seed(0))
+    assert items.bincount(minlength=6).float().div(1000).sub(1).abs().max() < 0.1
+    assert kept.double().mean().item() == pytest.approx(0.75, abs=0.01)
+
+
+def test_features_tell_rare_items_apart():
+    """Twelve items in two groups by tag, of which four have one event: with tags they stand among their own."""
+    groups = [[item for item in range(12) if item % 2 == side] for side in (0, 1)]
+    pairs = [(user, item) for user in range(20) for item in groups[user % 2][:4]]
+    pairs += [(0, 8), (2, 10), (1, 9), (3, 11)]
+    users, items = torch.tensor(pairs).T
+    ids = torch.tensor([[1 + item % 2] for item in range(12)] + [[0]])
+    side = Side(("tags",), ids, torch.zeros(1, dtype=torch.long), torch.tensor([0]))
+    nobody = Side((), NONE.expand(22, 0), NONE, NONE)
+    inputs = Inputs(
+        number=34, fields=2, unseen=torch.tensor([20, 33]), mean=0.0, items=torch.arange(21, 33),
+        attributes=lambda least: Attributes(nobody, side, torch.ones(3)),
+    )
+    history = Histories.of(users, items, 21, 12)
+    found = {}
+    for pull in (0.0, 3.0):
+        point = CMLFeatures(**POINT | {"dim": 4, "covariance": 0.0, "learning_rate": 0.02}, hidden=8, dropout=0.0,
+                            min_count=1, pull=pull, drawn=12)
+        torch.manual_seed(0)
+        one = models.build("cml_features", point, inputs)
+        task = SimpleNamespace(frequency=torch.ones(34), size=len(users), loss=lambda model, *batch: model.loss(*batch))
+        trainer, generator = Adam("made", one, task, point, seed=0), torch.Generator().manual_seed(0)
+        for _ in range(150):
+            drawn = history.others(users.expand(3, -1), generator)
+            trainer.step(torch.cat([users[None], items[None] + 21, drawn + 21]), *one.draw(generator))
+        scores = one.scorer()(torch.arange(4, 20))[:, 8:]  # who has none of the rare
+        own = (torch.arange(4, 20)[:, None] - torch.arange(8, 12)) % 2 == 0
+        found[pull] = (scores[own] > scores[~own].max()).double().mean().item()
+    assert found[3.0] == 1 > found[0.0]

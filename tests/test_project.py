@@ -91,7 +91,7 @@ SHARED = {  # what several models of a task use: every train stage of that task 
     "ctr": {
         f"models/{name}.py" for name in ("autoint", "dnn", "fields", "first_order", "fm", "interacting", "widedeep")
     },
-    "topk": {f"models/{name}.py" for name in ("directau_graph", "graph", "losses", "neumf", "pairs")}
+    "topk": {f"models/{name}.py" for name in ("directau_graph", "graph", "losses", "neighbours", "neumf", "pairs")}
     | {f"models/{name}.py" for name in ("augment", "towers", "towers_ssl")} | {"data/information.py"},
     "release": {f"models/{name}.py" for name in ("cml", "cml_tower", "content", "ials", "impostors")},
 }

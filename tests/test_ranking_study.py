@@ -4,6 +4,7 @@ import functools
 import json
 import shutil
 
+import optuna
 import pandas as pd
 import pytest
 import torch
@@ -16,6 +17,7 @@ from latent_factors.ranking_claims import CLAIMS
 from latent_factors.ranking_study import run, settings
 from latent_factors.sections import Compute, Seeds
 from latent_factors.settings import load_settings
+from latent_factors.spaces import space
 from latent_factors.tasks import topk
 from latent_factors.tune import edited
 
@@ -58,7 +60,10 @@ def test_metrics_are_those_of_the_task_and_differences_those_of_the_metrics(repl
         for metric, own in rows[model]["metrics"].items():
             assert own["mean"] == pytest.approx(sum(one[metric].item() for one in measured) / len(measured), abs=2e-6)
             assert own["low"] <= own["mean"] <= own["high"]
-    assert [effect["claim"] for effect in found["effects"]] == list(CLAIMS)
+    assert [effect["claim"] for effect in found["effects"]] == [
+        claim for claim, pair in CLAIMS.items() if set(pair) <= set(rows)
+    ]
+    assert len(found["effects"]) == 3
     for effect in found["effects"]:
         one, other = (rows[model]["metrics"]["ndcg@20"]["mean"] for model in CLAIMS[effect["claim"]])
         assert effect["mean"] == pytest.approx(one - other, abs=3e-6)
@@ -69,6 +74,18 @@ def test_an_unknown_model_is_one_sentence(replications):
     wrong = study.model_copy(update={"models": {"directa": study.models["directau"]}})
     with pytest.raises(UserError, match="unknown topk model 'directa': choose one of"):
         settings(wrong)
+
+
+def test_a_model_of_studies_alone_has_settings_and_something_to_tune(replications):
+    point = {
+        "dim": 4, "margin": 0.5, "covariance": 0.1, "negatives": 2, "learning_rate": 0.01, "hidden": 4, "dropout": 0.3,
+        "min_count": 2, "pull": 1.0, "drawn": 8, "batch_size": 64, "epochs": 1, "patience": 1,
+    }
+    study = replications.ranking_studies["amazon-beauty"].model_copy(update={"models": {"cml_features": point}})
+    assert settings(study)["cml_features"].model_dump() == point
+    tried = space("topk", "cml_features")(optuna.trial.FixedTrial(point), 1.0)
+    assert tried.keys() <= point.keys()
+    assert space("topk", "popular") is None
 
 
 def test_winners_go_into_the_study_and_trials_into_the_record(project, replications, capsys):

@@ -120,10 +120,19 @@ def test_given_parts():
     with pytest.raises(UserError, match=r"split.kind given needs a column split:token in made.inter"):
         cut("given", whole)
     told = ["train"] * 8 + ["test"] * 4
-    parts = cut("given", replace(whole, part=pd.Categorical(told)), validation=0.25)
+    parts = cut("given", replace(whole, part=pd.Categorical(told), user=None), validation=0.25)
     assert parts.test.tolist() == [8, 9, 10, 11]
     assert len(parts.validation) == 2
     parts_are_a_partition(parts, 12)
+    users = np.array([0, 0, 0, 0, 1, 1, 2, 0, 0, 1, 1, 2])  # with 5, 2 and 1 training rows: 0.4 of them are 2, 1 and 0
+    owned = replace(events(users), part=pd.Categorical(told))
+    parts = cut("given", owned, validation=0.4)
+    assert np.bincount(users[parts.validation], minlength=3).tolist() == [2, 1, 0]
+    assert parts.test.tolist() == [8, 9, 10, 11]
+    parts_are_a_partition(parts, 12)
+    drawn = {tuple(cut("given", owned, validation=0.4, seed=seed).validation) for seed in range(20)}
+    assert len(drawn) > 5
+    whole = replace(whole, user=None)
     told[3] = "validation"
     parts = cut("given", replace(whole, part=pd.Categorical(told)), validation=0.25)
     assert (parts.validation.tolist(), len(parts.train)) == ([3], 7)

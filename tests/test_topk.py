@@ -17,7 +17,7 @@ from latent_factors.data.histories import Histories
 from latent_factors.embedding import SoftSelection, UniformTable
 from latent_factors.errors import UserError
 from latent_factors.fit import fit, fit_run
-from latent_factors.models import losses
+from latent_factors.models import ease, losses, neighbours
 from latent_factors.models.graph import Graph
 from latent_factors.models.pairs import leads
 from latent_factors.paths import root
@@ -28,6 +28,7 @@ from latent_factors.sections import (
     DCCF,
     EASE,
     IALS,
+    CMLFeatures,
     DirectAU,
     ImplicitNeuMF,
     ItemKNN,
@@ -60,6 +61,10 @@ SETTINGS = {
     ),
     "cml": CML(
         dim=8, margin=0.5, covariance=1.0, negatives=10, learning_rate=0.03, batch_size=128, epochs=30, patience=10
+    ),
+    "cml_features": CMLFeatures(
+        dim=8, margin=0.5, covariance=1.0, negatives=10, learning_rate=0.03, batch_size=128, epochs=30, patience=10,
+        hidden=8, dropout=0.3, min_count=2, pull=0.1, drawn=16,
     ),
     "towers": Towers(**TOWERS, **GRADIENT),
     "towers_ssl": TowersSSL(
@@ -287,6 +292,44 @@ def test_ease_is_the_ridge_regression_of_each_item_on_the_others(checkerboard):
         exact = torch.linalg.solve(gram, x[:, others].T @ x[:, item])
         torch.testing.assert_close(model.weight[others, item].double(), exact, atol=1e-5, rtol=1e-4)
         assert model.weight[item, item] == 0
+
+
+def test_ease_over_users_is_ease_over_items(settings):
+    """Five users, eight items; B from the inverse over items by numpy. Users who have everything, and nothing."""
+    x = np.random.default_rng(0).random((5, 8)) < 0.4
+    x[0], x[4] = True, False
+    users, items = map(torch.from_numpy, x.nonzero())
+    history = Histories.of(users, items, 5, 8)
+    inputs = models.Inputs(13, 2, torch.tensor([]), 0.0, items=torch.arange(5, 13), history=history)
+    model = models.build("ease", EASE(l2=0.5), inputs)
+    with torch.no_grad():
+        model.sweep()
+        scores = model.scorer()(torch.tensor([3, 0, 4]))
+    precision = np.linalg.inv(x.T.astype(float) @ x + 0.5 * np.eye(8))
+    weight = -precision / precision.diagonal()
+    np.fill_diagonal(weight, 0)
+    np.testing.assert_allclose(scores, x[[3, 0, 4]] @ weight, atol=1e-5)
+    assert model.by_users and not hasattr(model, "weight")
+
+
+def test_an_inverse_in_place(monkeypatch):
+    monkeypatch.setattr(ease, "ROWS", 3)
+    root = np.random.default_rng(0).random((7, 7)).astype(np.float32)
+    matrix = root @ root.T + np.eye(7, dtype=np.float32)
+    expected = np.linalg.inv(matrix.astype(float))
+    inverse = ease.invert(matrix)
+    np.testing.assert_allclose(inverse, expected, atol=1e-5)
+    assert np.shares_memory(inverse, matrix)
+    with pytest.raises(UserError, match="l2 is too small"):
+        ease.invert(-np.eye(7, dtype=np.float32))
+
+
+def test_blocks_of_neighbours_change_nothing(checkerboard, monkeypatch):
+    whole = [trained(name, checkerboard).models[0].state_dict() for name in ("itemknn", "rp3beta")]
+    monkeypatch.setattr(neighbours, "CELLS", 7 * checkerboard.catalogue)
+    for name, one in zip(("itemknn", "rp3beta"), whole, strict=True):
+        other = trained(name, checkerboard).models[0].state_dict()
+        assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_itemknn_by_hand(settings):

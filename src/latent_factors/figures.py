@@ -45,6 +45,7 @@ MODELS = {  # name in params.yaml: (label, colour, marker); what is one idea in 
     "towers": ("Two towers", INDIGO, "X"),
     "towers_ssl": ("Two towers, SSL", MAGENTA, "^"),
     "cml": ("CML", WINE, "*"),
+    "cml_features": ("CML, features", WINE, "P"),
     "popular_genre": ("Popular by genre", GREY, "x"),
     "content_knn": ("content kNN", BROWN, "v"),
     "content_linear": ("linear map to iALS", GREEN, "s"),

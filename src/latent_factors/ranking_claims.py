@@ -4,4 +4,6 @@ CLAIMS = {  # the model whose test ndcg should be larger, and the other
     "directau-beats-bpr": ("directau", "bpr"),
     "directau-beats-lightgcn": ("directau", "lightgcn"),
     "graph-helps-directau": ("directau_graph", "directau"),
+    "cml-beats-bpr": ("cml", "bpr"),
+    "features-help-cml": ("cml_features", "cml"),
 }

@@ -16,7 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from latent_factors.errors import UserError, tell
 from latent_factors.paths import root
-from latent_factors.sections import CTR, Rating, Release, Replications, Section, Settings, TopK
+from latent_factors.sections import CTR, CMLFeatures, Rating, Release, Replications, Section, Settings, TopK
 
 S = TypeVar("S", bound=Section)
 
@@ -74,6 +74,7 @@ TASKS: dict[str, tuple[type[Section], str]] = {  # the models' settings, and the
     "topk": (TopK, "ranking"),
     "release": (Release, "releases"),
 }
+STUDIED: dict[str, dict[str, type[Section]]] = {"topk": {"cml_features": CMLFeatures}}  # models of studies alone
 
 
 def points(task: str, model: str, values: dict | list[dict]) -> list[Section]:
@@ -82,7 +83,7 @@ def points(task: str, model: str, values: dict | list[dict]) -> list[Section]:
     Raises UserError for an unknown task or model, or settings that do not fit it.
     """
     kind, _ = _task(task)
-    models = {name: field.annotation for name, field in kind.model_fields.items()}
+    models = {name: field.annotation for name, field in kind.model_fields.items()} | STUDIED.get(task, {})
     if model not in models:
         raise UserError(f"unknown {task} model {model!r}: choose one of {', '.join(models)}")
     entries = values if isinstance(values, list) else [values]

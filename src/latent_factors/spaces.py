@@ -115,6 +115,10 @@ def _cml(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     return bounds | {"negatives": trial.suggest_int("negatives", 1, 40, log=True)} | _adam(trial, 3e-4, 2e-2)
 
 
+def _cml_features(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return _cml(trial, frequency) | {"pull": log(trial, "pull", 0.01, 100)}
+
+
 def _described(trial: optuna.Trial) -> dict[str, float]:
     return {"words": log(trial, "words", 0.01, 3), "year": log(trial, "year", 0.01, 3)}
 
@@ -177,3 +181,9 @@ SPACES: dict[str, dict[str, Space]] = {
         "cml_tower": _cml_tower, "cml_content": _cml_content,
     },
 }
+STUDIED: dict[str, dict[str, Space]] = {"topk": {"cml_features": _cml_features}}  # models of studies alone
+
+
+def space(task: str, model: str) -> Space | None:
+    """Return what is tuned of a model, None where nothing is."""
+    return (SPACES[task] | STUDIED.get(task, {})).get(model)

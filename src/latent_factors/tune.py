@@ -27,7 +27,7 @@ from latent_factors.models import build
 from latent_factors.paths import root
 from latent_factors.sections import Seeds, Settings
 from latent_factors.settings import TASKS, load_settings, points
-from latent_factors.spaces import SPACES
+from latent_factors.spaces import SPACES, space
 from latent_factors.tasks import prepare
 
 
@@ -66,7 +66,7 @@ def try_settings(
     rows: list[dict] = []
 
     def objective(trial: optuna.Trial) -> float:
-        tried = SPACES[task][model](trial, seen)
+        tried = space(task, model)(trial, seen)
         reached = score(task, model, base | tried, problem, runs)
         rows.append({"trial": trial.number, **tried, f"validation_{problem.metric}": reached})
         return reached

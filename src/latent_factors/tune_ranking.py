@@ -19,7 +19,7 @@ from latent_factors.processes import spread
 from latent_factors.ranking_study import settings
 from latent_factors.sections import RankingStudy, Seeds
 from latent_factors.settings import load_settings
-from latent_factors.spaces import SPACES
+from latent_factors.spaces import space
 from latent_factors.tasks import topk
 from latent_factors.tune import best, edited, try_settings
 from latent_factors.tuning_record import record
@@ -37,7 +37,7 @@ def tune(name: str, models: list[str]) -> None:
     study = studies[name]
     if not study.trials:
         raise UserError(f"{name} has its settings from elsewhere; to tune it, raise its trials above 0")
-    tunable = [model for model in settings(study) if model in SPACES["topk"]]
+    tunable = [model for model in settings(study) if space("topk", model)]
     unknown = [model for model in models if model not in tunable]
     if unknown:
         raise UserError(f"{name} has no model {unknown[0]} to tune: choose from {', '.join(tunable)}")

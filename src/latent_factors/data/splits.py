@@ -49,7 +49,7 @@ def split(interactions: Interactions, settings: SplitSettings) -> Parts:
     - global-time: the last share `test` of the events by time is test, the share `validation` before it
       is validation. Events of one second stay together, in the earlier part.
     - given: the column `split` says train, validation or test; where it gives no validation, the share `validation` of
-      its training rows is drawn with `seed`.
+      each user's training rows is drawn with `seed` as random-by-user draws it, or of all where there are no users.
 
     Raises UserError when times, users or the column are needed and missing, when a user has fewer than three events
     (leave-last-out), or when a part comes out empty.
@@ -78,14 +78,23 @@ def _random(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
 def _random_by_user(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
     users = _users(interactions, settings).codes
     events = np.bincount(users)
-    test = np.minimum(np.maximum((settings.test * events + ROUNDING).astype(int), 1), events - 1)
-    validation = np.minimum(np.maximum((settings.validation * events + ROUNDING).astype(int), 1), events - 1 - test)
-    order = np.lexsort((np.random.default_rng(settings.seed).random(len(users)), users))
-    place = np.arange(len(users)) - np.repeat(np.cumsum(events) - events, events)  # of each row within its user
-    owner = users[order]
-    part = np.empty(len(users), np.int8)
-    part[order] = np.where(place < test[owner], 2, np.where(place < (test + validation)[owner], 1, 0))
-    return part
+    test = _some(events, settings.test, events - 1)
+    validation = _some(events, settings.validation, events - 1 - test)
+    place = _places(users, events, settings.seed)
+    return np.where(place < test[users], 2, place < (test + validation)[users]).astype(np.int8)
+
+
+def _some(events: np.ndarray, share: float, most: np.ndarray) -> np.ndarray:
+    """Return how many of each user's events are the share, rounded down, but one at least, and no more than `most`."""
+    return np.minimum(np.maximum((share * events + ROUNDING).astype(int), 1), most)
+
+
+def _places(users: np.ndarray, events: np.ndarray, seed: int) -> np.ndarray:
+    """Return the place of each row (n,) among those of its user, in an order drawn with `seed`."""
+    order = np.lexsort((np.random.default_rng(seed).random(len(users)), users))
+    place = np.empty(len(users), int)
+    place[order] = np.arange(len(users)) - np.repeat(np.cumsum(events) - events, events)
+    return place
 
 
 def _leave_last_out(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
@@ -133,9 +142,17 @@ def _given(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
     part = np.array([names.index(name) for name in interactions.part.categories], np.int8)[interactions.part.codes]
     if not (part == 1).any():
         train = np.flatnonzero(part == 0)
-        drawn = np.random.default_rng(settings.seed).permutation(len(train))[: round(settings.validation * len(train))]
-        part[train[drawn]] = 1
+        part[train[_drawn(interactions, train, settings)]] = 1
     return part
+
+
+def _drawn(interactions: Interactions, train: np.ndarray, settings: SplitSettings) -> np.ndarray:
+    """Return which of some rows (m,) are to validate, as positions among them or as a mask."""
+    if interactions.user is None:
+        return np.random.default_rng(settings.seed).permutation(len(train))[: round(settings.validation * len(train))]
+    users = interactions.user.codes[train]
+    events = np.bincount(users)
+    return _places(users, events, settings.seed) < _some(events, settings.validation, events - 1)[users]
 
 
 def _users(interactions: Interactions, settings: SplitSettings) -> pd.Categorical:

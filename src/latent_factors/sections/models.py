@@ -237,6 +237,16 @@ class CML(Section):
     patience: Count
 
 
+class CMLFeatures(CML):
+    """Collaborative metric learning beside a network over attributes: `drawn` items join a batch for its loss."""
+
+    hidden: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    min_count: Count
+    pull: Strength
+    drawn: Count
+
+
 class TopK(Section):
     """Top-k recommendation: a section a model."""
 
