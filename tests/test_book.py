@@ -38,15 +38,21 @@ def figure(name, alt):
     )
 
 
+def caption(name, text):
+    return new_output("display_data", data={"text/markdown": text}, metadata={"caption": name})
+
+
 def test_a_cell_shows_its_outputs_with_captions_above_its_folded_code():
     table = '<div>\n<style scoped>\n\n x </style>\n<table border="1">\n\n<tr><td>1</td></tr></table></div>'
     cells = [
-        new_markdown_cell("# 20 · Made\n\nOpening [ledger](../claims.md)."),
+        new_markdown_cell("# 20 · Made\n\nOpening [README](../README.md), [ledger](../claims.md)."),
         new_code_cell("a = 1", execution_count=1),
         new_code_cell("b = 2", execution_count=2),
         new_code_cell("draw()", execution_count=3, outputs=[
-            figure("20-curve", "A curve"), shown(text_markdown="**Figure 20.1.** A curve"),
-            shown(text_html=table, text_plain="1"), new_output("stream", text="said\n"),
+            figure("20-curve", "A curve"), caption("20-curve", "**Figure 20.1.** A curve"),
+            caption("20-facts", "**Table 20.1.** Facts"),
+            new_output("display_data", data={"text/html": table, "text/plain": "1"}, metadata={"table": "20-facts"}),
+            new_output("stream", text="said\n"),
         ]),
         new_code_cell("sign()", execution_count=4, outputs=[
             shown(text_markdown="---\n**What made this page**\n\n| | |\n|---|---|\n| data | `d`, SHA-256 `ab12…` |"),
@@ -54,7 +60,7 @@ def test_a_cell_shows_its_outputs_with_captions_above_its_folded_code():
     ]
     page = Page("20-made", "20 · Made", "", new_notebook(cells=cells))
     first, anchors, code, outputs, draw, signed, _ = for_book(page).cells
-    assert first.source.endswith("[ledger](../ledger.md).")
+    assert first.source.endswith("Opening README, [ledger](../ledger.md).")
     assert anchors.source == "(cell-20-1)=\n(cell-20-2)="
     assert code.source == "a = 1\n\nb = 2"
     assert draw.source == "draw()"
@@ -64,8 +70,9 @@ def test_a_cell_shows_its_outputs_with_captions_above_its_folded_code():
         "(cell-20-3)=\n\n"
         "````{figure} ../figures/20-curve.png\n:name: figure-20-curve\n:alt: A curve\n\n"
         f"**Figure 20.1.** A curve\n\n{made}\n````\n\n"
-        '```{raw} html\n<div class="table" role="group" aria-label="table" tabindex="0">\n'
-        "<div>\n<table>\n<tr><td>1</td></tr></table></div>\n</div>\n```\n\n"
+        "(table-20-facts)=\n\n**Table 20.1.** Facts\n\n"
+        '```{raw} html\n<div class="table" role="group" aria-label="Table 20.1. Facts" tabindex="0">\n'
+        f"<div>\n<table>\n<tr><td>1</td></tr></table></div>\n</div>\n```\n\n{{.made-by}}\n{made}\n\n"
         "```text\nsaid\n```"
     )
     assert "(made-20)=\n\n## What made this page" in signed.source

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 
 from conftest import HOME
 from latent_factors.figures import METHODS, MODELS, SMALL, TEXT_CONTRAST, WIDTH, contrast, ink, use_house_style
-from latent_factors.settings import TASKS
+from latent_factors.settings import STUDIED, TASKS
 
 # Machado, Oliveira and Fernandes 2009, table 1: severe protanomaly, deuteranomaly, tritanomaly, on linear RGB
 EYES = {
@@ -46,7 +46,7 @@ def looks(task: str) -> dict[str, tuple[str, str]]:
     """Colour and marker of each model of a task, of methods for `search`."""
     if task == "search":
         return METHODS
-    return {model: MODELS[model][1:] for model in TASKS[task][0].model_fields}
+    return {model: MODELS[model][1:] for model in (*TASKS[task][0].model_fields, *STUDIED.get(task, {}))}
 
 
 @pytest.mark.parametrize("task", [*TASKS, "search"])
@@ -59,7 +59,8 @@ def test_models_of_a_task_are_told_apart_by_any_eye(task):
 
 
 def test_a_model_has_one_look_in_the_whole_book():
-    assert {model for kind, _ in TASKS.values() for model in kind.model_fields} == set(MODELS)
+    studied = {model for own in STUDIED.values() for model in own}
+    assert {model for kind, _ in TASKS.values() for model in kind.model_fields} | studied == set(MODELS)
     by_label, by_look = {}, {}
     for model, (label, *look) in MODELS.items():
         by_label.setdefault(label, set()).add(tuple(look))

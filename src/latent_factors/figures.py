@@ -12,9 +12,9 @@ WIDTH = 6.0  # inches: the width of a page's text; a phone shows it at 400 pixel
 SMALL = 9.0  # points: no text is smaller, so that 400 pixels are enough to read it
 TEXT_CONTRAST = 4.5  # of text against white, at least (WCAG 2, level AA)
 
-GREY, BLACK, BLUE, GREEN, ORANGE, RUST, BROWN, UMBER, PINK, SKY, PURPLE, INDIGO, MAGENTA, WINE = (
+GREY, BLACK, BLUE, GREEN, ORANGE, RUST, BROWN, UMBER, PINK, SKY, PURPLE, INDIGO, MAGENTA, WINE, VIOLET = (
     "#767676", "#3b3b3b", "#0173b2", "#029e73", "#ca870a", "#b34e00", "#92693b", "#553d00", "#c47aaf", "#3995ff",
-    "#79006a", "#330f86", "#b4179f", "#910048",
+    "#79006a", "#330f86", "#b4179f", "#910048", "#8811ee",
 )
 PALETTE = (BLUE, ORANGE, GREEN, RUST, PINK, UMBER, SKY, BLACK, WINE, INDIGO)  # for what is no model
 MODELS = {  # name in params.yaml: (label, colour, marker); what is one idea in several tasks looks alike
@@ -45,7 +45,7 @@ MODELS = {  # name in params.yaml: (label, colour, marker); what is one idea in 
     "towers": ("Two towers", INDIGO, "X"),
     "towers_ssl": ("Two towers, SSL", MAGENTA, "^"),
     "cml": ("CML", WINE, "*"),
-    "cml_features": ("CML, features", WINE, "P"),
+    "cml_features": ("CML, features", VIOLET, "8"),
     "popular_genre": ("Popular by genre", GREY, "x"),
     "content_knn": ("content kNN", BROWN, "v"),
     "content_linear": ("linear map to iALS", GREEN, "s"),

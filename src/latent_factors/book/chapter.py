@@ -7,7 +7,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from latent_factors.pages import Page
 
-CAPTION = re.compile(r"\*\*(?:Figure|Table) [\d.]+\*\* ")
 SIGNED = re.compile(r"^\| data \| `(?P<data>[^`]+)`, SHA-256 `(?P<hash>\w+)…`", re.MULTILINE)
 STYLE = re.compile(r"<style.*?</style>\s*", re.DOTALL)  # of a table; the book has one for all
 
@@ -46,18 +45,23 @@ def _made_by(page: Page) -> str:
 
 
 def _shown(outputs: list[NotebookNode], made_by: str) -> list[str]:
-    """Return the outputs of a cell as blocks of Markdown; a figure or table takes the caption that follows it."""
-    blocks, waiting = [], list(outputs)
-    while waiting:
-        output = waiting.pop(0)
-        data, about = output.get("data", {}), output.get("metadata", {})
-        follows = waiting[0].get("data", {}).get("text/markdown", "") if waiting else ""
-        captioned = bool(CAPTION.match(follows)) and ("figure" in about or "table" in about)
-        caption = waiting.pop(0).data["text/markdown"] if captioned else ""
-        if "figure" in about:
-            blocks.append(_figure(about["figure"], about["image/png"]["alt"], caption, made_by))
+    """Return the outputs of a cell as blocks of Markdown, each figure and table with its caption."""
+    about = [output.get("metadata", {}) for output in outputs]
+    captions = {
+        own["caption"]: output.data["text/markdown"] for own, output in zip(about, outputs, strict=True)
+        if "caption" in own
+    }
+    blocks = []
+    for own, output in zip(about, outputs, strict=True):
+        data = output.get("data", {})
+        if "caption" in own:
+            continue
+        if "figure" in own:
+            blocks.append(_figure(own["figure"], own["image/png"]["alt"], captions[own["figure"]], made_by))
+        elif "table" in own:
+            blocks += _table(own["table"], data["text/html"], captions[own["table"]], made_by)
         elif "text/html" in data:
-            blocks += _table(about.get("table"), data["text/html"], caption, made_by)
+            blocks.append(_scrolling(data["text/html"], "table"))
         elif "text/markdown" in data:
             blocks.append(_markdown(data["text/markdown"], made_by))
         else:
@@ -71,15 +75,15 @@ def _figure(name: str, alt: str, caption: str, made_by: str) -> str:
     return "\n".join([f"````{{figure}} ../figures/{name}.png", *options, "", caption, "", made_by, "````"])
 
 
-def _table(name: str | None, html: str, caption: str, made_by: str) -> list[str]:
-    """Return the blocks of a table, which scrolls sideways within itself on a narrow screen."""
-    title = re.sub(r"[*`$\"<>&]", "", caption or "table")
-    box = f'<div class="table" role="group" aria-label="{title}" tabindex="0">'
+def _table(name: str, html: str, caption: str, made_by: str) -> list[str]:
+    return [f"(table-{name})=", caption, _scrolling(html, caption), f"{{.made-by}}\n{made_by}"]
+
+
+def _scrolling(html: str, title: str) -> str:
+    """Return the block of a table that scrolls sideways within itself on a narrow screen."""
+    title = re.sub(r"[*`$\"<>&]", "", title)
     table = re.sub(r"\n\s*\n", "\n", STYLE.sub("", html)).replace(' border="1"', "")
-    raw = f"```{{raw}} html\n{box}\n{table}\n</div>\n```"
-    if name is None:
-        return [raw]
-    return [f"(table-{name})=", caption, raw, f"{{.made-by}}\n{made_by}"]
+    return f'```{{raw}} html\n<div class="table" role="group" aria-label="{title}" tabindex="0">\n{table}\n</div>\n```'
 
 
 def _markdown(text: str, made_by: str) -> str:
@@ -92,5 +96,5 @@ def _markdown(text: str, made_by: str) -> str:
 
 
 def _links(markdown: str) -> str:
-    """Point links to the ledger at its page in the book."""
-    return markdown.replace("](../claims.md", "](../ledger.md")
+    """Point links to the ledger at its page in the book, which has no README."""
+    return re.sub(r"\[(\w+)\]\(\.\./README\.md\)", r"\1", markdown).replace("](../claims.md", "](../ledger.md")
