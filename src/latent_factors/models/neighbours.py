@@ -39,7 +39,10 @@ class Model(nn.Module):
         """Return the weights kept as a sparse matrix (I, I)."""
         number, width = self.weight.shape
         weight, neighbour = (own.detach().cpu().numpy().ravel() for own in (self.weight, self.neighbour))
-        return csr_array((weight, neighbour, np.arange(0, number * width + 1, width)), shape=(number, number))
+        starts = np.arange(0, number * width + 1, width)
+        table = csr_array((weight, neighbour, starts), shape=(number, number), copy=True)
+        table.eliminate_zeros()  # in place
+        return table
 
     def score(self, table: csr_array) -> Callable[[Tensor], Tensor]:
         """Return the function from user ids (B,) to the scores (B, I): the sum of a table's rows of a user's items."""
