@@ -292,6 +292,7 @@ def test_ease_is_the_ridge_regression_of_each_item_on_the_others(checkerboard):
         exact = torch.linalg.solve(gram, x[:, others].T @ x[:, item])
         torch.testing.assert_close(model.weight[others, item].double(), exact, atol=1e-5, rtol=1e-4)
         assert model.weight[item, item] == 0
+    assert model.influence(torch.tensor([3])).equal(model.weight[[3]])
 
 
 def test_ease_over_users_is_ease_over_items(settings):
@@ -309,6 +310,7 @@ def test_ease_over_users_is_ease_over_items(settings):
     weight = -precision / precision.diagonal()
     np.fill_diagonal(weight, 0)
     np.testing.assert_allclose(scores, x[[3, 0, 4]] @ weight, atol=1e-5)
+    np.testing.assert_allclose(model.influence(torch.tensor([2, 6])).detach(), weight[[2, 6]], atol=1e-5)
     assert model.by_users and not hasattr(model, "weight")
 
 

@@ -69,6 +69,15 @@ class Model(nn.Module):
         columns = self.inverse[users].T.contiguous()
         return F.embedding_bag(self.takers.items, columns, self.takers.starts[:-1], mode="sum").T
 
+    def influence(self, items: Tensor) -> Tensor:
+        """Return the rows (B, I) of B of items (B,): what having an item adds to the scores of all items."""
+        if not self.by_users:
+            return self.weight[items]
+        has = self.takers.mask(items).float()  # (B, U)
+        shared = F.embedding_bag(self.takers.items, self.inverse @ has.T, self.takers.starts[:-1], mode="sum").T
+        rows = shared / (self.l2 * self.diagonal)
+        return rows.scatter(1, items[:, None], 0)
+
     def scorer(self) -> Callable[[Tensor], Tensor]:
         """Return the function from user ids (B,) to the scores (B, I) of all items."""
         if self.by_users:
