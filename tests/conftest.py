@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -121,3 +122,9 @@ def wait(condition, seconds: float = 30) -> bool:
     while not condition() and time.monotonic() < until:
         time.sleep(0.1)
     return condition()
+
+
+def examples() -> list[str]:
+    """The models that README.md shows."""
+    blocks = re.findall(r"```python\n(.*?)```", (HOME / "README.md").read_text(), re.DOTALL)
+    return [block for block in blocks if "class Model" in block]

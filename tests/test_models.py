@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from conftest import HOME, planted, write_inter
+from conftest import examples, planted, write_inter
 from latent_factors import models
 from latent_factors.embedding import UniformTable, add_gradients
 from latent_factors.evaluate import rmse
@@ -175,7 +175,7 @@ def test_the_mlp_has_the_widths_of_the_paper():
 
 def test_the_readmes_model_works(task):
     """The example of README.md, word for word, trains and beats the global mean."""
-    source = (HOME / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    source = examples()[0]
     names = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional}
     exec(source, names)
     assert source.count("\n") <= 60
