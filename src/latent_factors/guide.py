@@ -20,7 +20,7 @@ from latent_factors.paths import root
 
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PICTURE = re.compile(r"\]\([./]*reports/experiments/([\w-]+\.png)\)")
-SHOWN = (8, 14)  # of a longer output, the first and last lines
+SHOWN = (6, 7)  # of a longer output, the first and last lines
 STRANGER = {
     f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "reader"), ("EMAIL", "reader@example.org"))
