@@ -322,7 +322,7 @@ def test_an_inverse_in_place(monkeypatch):
     inverse = ease.invert(matrix)
     np.testing.assert_allclose(inverse, expected, atol=1e-5)
     assert np.shares_memory(inverse, matrix)
-    with pytest.raises(UserError, match="raise l2 of topk.ease"):
+    with pytest.raises(UserError, match=r"raise l2 of topk\.ease"):
         ease.invert(-np.eye(7, dtype=np.float32))
 
 
