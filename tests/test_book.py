@@ -191,7 +191,10 @@ def visit(chromium, served):
 
 
 def pages(book):
-    return [str(path.relative_to(book)) for path in sorted(book.rglob("*.html")) if path.name != "genindex.html"]
+    """Every page; of the cards, which are all of one template, every tenth."""
+    found = [path for path in sorted(book.rglob("*.html")) if path.name != "genindex.html"]
+    cards = [path for path in found if path.parent.name == "models"]
+    return [str(path.relative_to(book)) for path in found if path not in cards or path in cards[::10]]
 
 
 @pytest.mark.browser
