@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from latent_factors.data.items import describe_items
-from latent_factors.data.own import Columns, read, write
+from latent_factors.data.own import Columns, hash_file, read, write
 from latent_factors.data.table import load_interactions
 from latent_factors.errors import UserError
 
@@ -136,3 +136,11 @@ def test_a_folder_that_cannot_be_written(spoilt, tmp_path, settings):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="could not be written"):
         write(read(spoilt, COLUMNS), "mine", settings.data, tmp_path / "file" / "data")
+
+
+def test_the_hash_of_a_file(tmp_path):
+    path = tmp_path / "ratings.csv"
+    with pytest.raises(UserError, match="does not exist; name a CSV file"):
+        hash_file(path)
+    path.write_text("abc")
+    assert hash_file(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import hashlib
 import re
 import shutil
 import tempfile
@@ -69,6 +70,21 @@ class Own:
                     "first of them": lines["cell"].iloc[0] if len(lines) else "",
                 }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["file", "reason"])
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises UserError when it is missing.
+    """
+    _present(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _present(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; name a CSV file")
 
 
 def read(path: Path, columns: Columns, titles: Path | None = None) -> Own:
@@ -152,8 +168,7 @@ def _read(path: Path, wanted: dict[str, str]) -> tuple[pd.DataFrame, pd.DataFram
     `wanted` are the reader's names by ours; "" is not wanted.
     """
     wanted = {own: name for own, name in wanted.items() if name}
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; name a CSV file")
+    _present(path)
     good, odd = [], []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
