@@ -26,6 +26,7 @@ from latent_factors.sections import Section, Settings
 from latent_factors.settings import TASKS, load_settings
 from latent_factors.stats import Bootstrap
 from latent_factors.tasks import prepare
+from latent_factors.times import read_times
 
 WORDS = {
     "rating": "rating prediction", "ctr": "click prediction", "ctr_attributes": "click prediction without ids",
@@ -196,10 +197,9 @@ class Card:
     @cached_property
     def time(self) -> str:
         """How long training took, and where, if this machine did it."""
-        path = root() / "build" / "times" / "train" / f"{self.name}.json"
-        if not path.is_file():
+        told = read_times(self.folder)
+        if told is None:
             return "not known: trained elsewhere, or taken from the cache"
-        told = json.loads(path.read_text(encoding="utf-8"))
         threads = f"{told['threads']} thread{'s' * (told['threads'] != 1)}"
         return f"{told['seconds']:.0f} s for all runs, on {told['device']} with {threads}"
 

@@ -1,4 +1,4 @@
-"""Links of a built site that lead nowhere."""
+"""What is wrong with the links of a built site."""
 
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,11 +24,16 @@ class _Page(HTMLParser):
         self.loads += own if tag != "a" else []
 
 
-def broken(site: Path) -> list[str]:
-    """Return a line for each link of a site's pages to a file or an anchor of the site that is not there."""
+def faults(site: Path) -> list[str]:
+    """Return a line for each link to a file or an anchor of a site that is not there, and for what another host gives.
+
+    A text may link to another host; scripts, styles and pictures are to lie in the site.
+    """
     pages = {path: _Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
     lines = []
     for path, page in pages.items():
+        own = path.relative_to(site)
+        lines += [f"{own}: {target} is loaded from another host" for target in page.loads if urlsplit(target).netloc]
         for target in page.targets:
             url = urlsplit(target)
             if url.scheme or url.netloc:
@@ -36,14 +41,5 @@ def broken(site: Path) -> list[str]:
             there = (path.parent / unquote(url.path)).resolve() if url.path else path
             lost = url.fragment and there in pages and unquote(url.fragment) not in pages[there].ids
             if lost or not there.is_file():
-                lines.append(f"{path.relative_to(site)}: {target}")
+                lines.append(f"{own}: {target} leads nowhere")
     return lines
-
-
-def loaded(site: Path) -> list[str]:
-    """Return a line for each script, style or picture that a site's pages would load from another host."""
-    pages = {path: _Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
-    return [
-        f"{path.relative_to(site)}: {target}" for path, page in pages.items() for target in page.loads
-        if urlsplit(target).netloc
-    ]

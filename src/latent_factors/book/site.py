@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from latent_factors.book.links import broken, loaded
+from latent_factors.book.links import faults
 from latent_factors.book.repairs import repair
 from latent_factors.errors import UserError
 from latent_factors.paths import root
@@ -34,10 +34,9 @@ def build(site: Path) -> bool:
         write_source(source)
         _sphinx(source, pages, Path(folder) / "doctrees")
         repair(pages)
-        lost = [f"{line} leads nowhere" for line in broken(pages)]
-        lost += [f"{line} is loaded from another host" for line in loaded(pages)]
-        if lost:
-            raise UserError(f"the book was not built: mend in its chapter or template what {'; '.join(lost[:5])}")
+        wrong = faults(pages)
+        if wrong:
+            raise UserError(f"the book was not built: mend in its chapter or template what {'; '.join(wrong[:5])}")
         (pages / STAMP).write_text(made_of)
         shutil.rmtree(site, ignore_errors=True)
         pages.rename(site)
