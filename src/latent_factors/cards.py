@@ -34,7 +34,6 @@ WORDS = {
 }
 FIRST = {"rating": "rmse", "ctr": "auc", "ctr_attributes": "auc"}  # the metric that a list shows; else the task's own
 DOTS, COLOURS = 110, 32  # an inch of the curves' picture; with few colours it takes a third of the room
-UNITS = {"rmse": "stars", "mae": "stars", "mse": "stars²", "logloss": "nats"}
 Interval = tuple[float, float | None, float | None]
 """Mean, low and high; None where nothing computed an interval."""
 
@@ -172,7 +171,7 @@ class Card:
         known = {metric: self.published.get((*self.key, metric)) for metric in point["test"]}
         own = {"validation": self.judged.intervals(kept), "test": known}
         return [
-            {"name": f"{metric} ({UNITS[metric]})" if metric in UNITS else metric, "key": metric}
+            {"name": figures.with_unit(metric), "key": metric}
             | {part: _text(own[part].get(metric) or (np.mean(point[part][metric]), None, None)) for part in PARTS}
             for metric in point["test"]
         ]

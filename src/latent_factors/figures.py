@@ -63,10 +63,17 @@ METHODS = {  # of input search: (colour, marker)
     "DNIS, as found": (SKY, "h"),
 }
 
+UNITS = {"rmse": "stars", "mae": "stars", "mse": "stars²", "logloss": "nats"}  # of the metrics that have one
+
 
 def label(model: str) -> str:
     """Return the name of a model as figures and tables print it."""
     return MODELS[model][0]
+
+
+def with_unit(metric: str) -> str:
+    """Return the name of a metric, with the unit that it has: "rmse (stars)"."""
+    return f"{metric} ({UNITS[metric]})" if metric in UNITS else metric
 
 
 def style(model: str) -> dict:
@@ -117,6 +124,7 @@ def use_house_style() -> None:
         "figure.constrained_layout.h_pad": 0.06,
         "figure.constrained_layout.w_pad": 0.06,
         "figure.dpi": 100,
+        "figure.labelsize": 10,
         "figure.figsize": (WIDTH, 3.6),
         "font.size": SMALL,
         "axes.labelsize": 10,
