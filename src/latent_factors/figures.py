@@ -1,5 +1,6 @@
 """The house style of plots: one colour a model in the whole book, colour-blind safe, readable at page width."""
 
+import io
 from pathlib import Path
 
 import matplotlib as mpl
@@ -7,9 +8,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 WIDTH = 6.0  # inches: the width of a page's text; a phone shows it at 400 pixels
 SMALL = 9.0  # points: no text is smaller, so that 400 pixels are enough to read it
+COLOURS = 256  # of a PNG: it takes a third of the room
 TEXT_CONTRAST = 4.5  # of text against white, at least (WCAG 2, level AA)
 
 GREY, BLACK, BLUE, GREEN, ORANGE, RUST, BROWN, UMBER, PINK, SKY, PURPLE, INDIGO, MAGENTA, WINE, VIOLET = (
@@ -155,5 +159,11 @@ def save(figure: Figure, stem: Path, provenance: str) -> None:
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)  # once more than saving does: panels that grew may have got ticks that need room
-    figure.savefig(stem.with_suffix(".png"), metadata={"Provenance": provenance})
+    drawn, about = io.BytesIO(), PngInfo()
+    figure.savefig(drawn, format="png")
+    about.add_itxt("Provenance", provenance)
+    picture = Image.open(drawn)
+    picture.convert("RGB").quantize(COLOURS).save(
+        stem.with_suffix(".png"), optimize=True, dpi=picture.info["dpi"], pnginfo=about
+    )
     figure.savefig(stem.with_suffix(".svg"), metadata={"Description": provenance, "Date": None})
