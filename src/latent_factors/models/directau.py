@@ -27,9 +27,13 @@ class Model(lightgcn.Model):
 
     def loss(self, ids: Tensor) -> Tensor:
         """Return align + γ (uniform(users) + uniform(items)) / 2 () of events (2, B): user, item."""
-        user, item = F.normalize(self.vectors(ids), dim=-1)  # (B, K) each
-        sides = ((user, ids[0]), (item, ids[1]))
-        apart = sum(uniformity(_once(*side) if self.distinct else side[0]) for side in sides)
+        sides = [side.unique(return_inverse=True, return_counts=True) for side in ids]
+        different = torch.cat([side for side, _, _ in sides])
+        unit = F.normalize(self.vectors(different), dim=-1).split([len(side) for side, _, _ in sides])
+        user, item = (own[place] for own, (_, place, _) in zip(unit, sides, strict=True))  # (B, K) each
+        apart = sum(
+            uniformity(own, None if self.distinct else counts) for own, (_, _, counts) in zip(unit, sides, strict=True)
+        )
         return alignment(user, item) + self.gamma * apart / 2
 
     def vectors(self, ids: Tensor) -> Tensor:
@@ -41,10 +45,3 @@ class Model(lightgcn.Model):
         table = F.normalize(self.table(), dim=-1) if self.cosine else self.table()
         item = table[self.items]
         return lambda users: table[users] @ item.T
-
-
-def _once(vectors: Tensor, ids: Tensor) -> Tensor:
-    """Return one of the vectors (B, K) for each different id (B,)."""
-    different, place = ids.unique(return_inverse=True)
-    first = torch.empty_like(different).scatter_(0, place, torch.arange(len(ids), device=ids.device))
-    return vectors[first]
