@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from latent_factors.embedding import look_up
 from latent_factors.models import Inputs, lightgcn
-from latent_factors.models.losses import alignment, uniformity
+from latent_factors.models.losses import alignment, uniformity, unit
 from latent_factors.sections import DirectAU
 
 
@@ -29,10 +29,10 @@ class Model(lightgcn.Model):
         """Return align + γ (uniform(users) + uniform(items)) / 2 () of events (2, B): user, item."""
         sides = [side.unique(return_inverse=True, return_counts=True) for side in ids]
         different = torch.cat([side for side, _, _ in sides])
-        unit = F.normalize(self.vectors(different), dim=-1).split([len(side) for side, _, _ in sides])
-        user, item = (own[place] for own, (_, place, _) in zip(unit, sides, strict=True))  # (B, K) each
+        units = unit(self.vectors(different)).split([len(side) for side, _, _ in sides])
+        user, item = (look_up(own, place) for own, (_, place, _) in zip(units, sides, strict=True))  # (B, K) each
         apart = sum(
-            uniformity(own, None if self.distinct else counts) for own, (_, _, counts) in zip(unit, sides, strict=True)
+            uniformity(own, None if self.distinct else counts) for own, (_, _, counts) in zip(units, sides, strict=True)
         )
         return alignment(user, item) + self.gamma * apart / 2
 
@@ -42,6 +42,6 @@ class Model(lightgcn.Model):
 
     def scorer(self) -> Callable[[Tensor], Tensor]:
         """Return the function from user ids (B,) to the scores (B, I) of all items."""
-        table = F.normalize(self.table(), dim=-1) if self.cosine else self.table()
+        table = unit(self.table()) if self.cosine else self.table()
         item = table[self.items]
         return lambda users: table[users] @ item.T
