@@ -178,7 +178,8 @@ def train(
             best, waited = score, 0
             kept = {key: value.clone() for key, value in trainer.model.state_dict().items()}
         progress = f"epoch {epoch}/{epochs}  loss {loss:.4f}  {task.metric} {score:.4f}  best {best:.4f}"
-        print(f"{title}  {progress}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{title}  {progress}\n")  # in one piece: another process may write at the same time
+        sys.stderr.flush()
         if waited == patience:
             break
     trainer.model.load_state_dict(kept)
