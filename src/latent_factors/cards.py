@@ -40,19 +40,19 @@ Interval = tuple[float, float | None, float | None]
 
 @dataclass(frozen=True)
 class Judged:
-    """A task with what intervals of validation metrics need.
+    """A task with what intervals of its metrics need.
 
     Attributes:
         name: of the task.
         task: its data.
         protocol: the section that cuts and judges it.
-        bootstrap: over the users of the validation part; None for events without users.
+        bootstraps: over the users of each part; none for events without users.
     """
 
     name: str
     task: Task
     protocol: Section
-    bootstrap: Bootstrap | None
+    bootstraps: dict[str, Bootstrap]
 
     @classmethod
     def of(cls, name: str, dataset: str, settings: Settings) -> "Judged":
@@ -60,12 +60,13 @@ class Judged:
         protocol = getattr(settings, TASKS[name][1])
         task = prepare(name, dataset, settings.data, protocol, torch.device("cpu"))
         if name in ("topk", "release"):
-            users = np.arange(len(task.relevant("validation")))
+            users = {part: np.arange(len(task.relevant(part))) for part in PARTS}
         else:
             events = task.interactions if name == "rating" else task.events
-            users = None if events.user is None else events.user.codes[task.parts.validation]
-        bootstrap = None if users is None else Bootstrap(users, settings.statistics, settings.seeds.count)
-        return cls(name, task, protocol, bootstrap)
+            parts = () if events.user is None else PARTS
+            users = {part: events.user.codes[getattr(task.parts, part)] for part in parts}
+        bootstraps = {part: Bootstrap(own, settings.statistics, settings.seeds.count) for part, own in users.items()}
+        return cls(name, task, protocol, bootstraps)
 
     @cached_property
     def example(self) -> dict[str, list]:
@@ -80,29 +81,31 @@ class Judged:
         wanted = [data.user, data.item] if self.name == "rating" else [name for name in types if name not in aside]
         return row[wanted].astype(object).where(row[wanted].notna(), None).to_dict("list")
 
-    def intervals(self, outputs: dict[str, Tensor]) -> dict[str, Interval]:
-        """Return the intervals of validation metrics from what was kept of S runs (S, ...).
-
-        There is none of the AUC, which takes half a second a model.
-        """
-        if self.bootstrap is None:
+    def intervals(self, outputs: dict[str, Tensor], part: str) -> dict[str, Interval]:
+        """Return the intervals of a part's metrics from what was kept of S runs (S, ...)."""
+        if part not in self.bootstraps:
             return {}
-        return {name: self.bootstrap.interval(own) for name, own in self._replicates(outputs)}
+        bootstrap = self.bootstraps[part]
+        return {name: bootstrap.interval(own) for name, own in self._replicates(outputs, part, bootstrap)}
 
-    def _replicates(self, outputs: dict[str, Tensor]) -> Iterator[tuple[str, np.ndarray]]:
+    def _replicates(
+        self, outputs: dict[str, Tensor], part: str, bootstrap: Bootstrap
+    ) -> Iterator[tuple[str, np.ndarray]]:
         if self.name == "rating":
-            errors = (outputs["prediction"] - self.task.validation[1]).numpy()
-            yield "rmse", self.bootstrap.mean(errors**2, root=True)
-            yield "mse", self.bootstrap.mean(errors**2)
-            yield "mae", self.bootstrap.mean(np.abs(errors))
+            errors = (outputs["prediction"] - getattr(self.task, part)[1]).numpy()
+            yield "rmse", bootstrap.mean(errors**2, root=True)
+            yield "mse", bootstrap.mean(errors**2)
+            yield "mae", bootstrap.mean(np.abs(errors))
         elif self.name in ("ctr", "ctr_attributes"):
-            chance, clicked = outputs["probability"].double().numpy().clip(1e-15, 1 - 1e-15), self.task.validation[2]
-            yield "logloss", self.bootstrap.mean(-np.log(np.where(clicked.numpy() > 0, chance, 1 - chance)))
+            said, clicked = outputs["probability"].numpy(), getattr(self.task, part)[2].numpy()
+            chance = said.astype(np.float64).clip(1e-15, 1 - 1e-15)
+            yield "auc", bootstrap.auc(said, clicked)
+            yield "logloss", bootstrap.mean(-np.log(np.where(clicked > 0, chance, 1 - chance)))
         else:
-            relevant = self.task.relevant("validation")
+            relevant = self.task.relevant(part)
             for k in self.task.cutoffs:
                 for name, metric in ranking.METRICS.items():
-                    yield f"{name}@{k}", self.bootstrap.mean(metric(outputs["hits"], relevant, k).numpy())
+                    yield f"{name}@{k}", bootstrap.mean(metric(outputs["hits"], relevant, k).numpy())
 
 
 @dataclass(frozen=True)
@@ -167,9 +170,12 @@ class Card:
     def metrics(self) -> list[dict]:
         """A row a metric: its name with the unit, and what it is in each part, mean and interval as text."""
         point = self.about["points"][0]
-        kept = {key: own[0] for key, own in self.run.outputs["validation"].items()}
+        own = {
+            part: self.judged.intervals({key: own[0] for key, own in self.run.outputs[part].items()}, part)
+            for part in PARTS
+        }
         known = {metric: self.published.get((*self.key, metric)) for metric in point["test"]}
-        own = {"validation": self.judged.intervals(kept), "test": known}
+        own["test"] |= {metric: interval for metric, interval in known.items() if interval}  # as chapters have it
         return [
             {"name": figures.with_unit(metric), "key": metric}
             | {part: _text(own[part].get(metric) or (np.mean(point[part][metric]), None, None)) for part in PARTS}
