@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,31 +81,37 @@ class Judged:
         wanted = [data.user, data.item] if self.name == "rating" else [name for name in types if name not in aside]
         return row[wanted].astype(object).where(row[wanted].notna(), None).to_dict("list")
 
-    def intervals(self, outputs: dict[str, Tensor], part: str) -> dict[str, Interval]:
-        """Return the intervals of a part's metrics from what was kept of S runs (S, ...)."""
+    def intervals(self, outputs: dict[str, Tensor], part: str, known: dict[str, Interval]) -> dict[str, Interval]:
+        """Return the intervals of a part's metrics, those not yet known from what was kept of S runs (S, ...)."""
         if part not in self.bootstraps:
-            return {}
+            return known
         bootstrap = self.bootstraps[part]
-        return {name: bootstrap.interval(own) for name, own in self._replicates(outputs, part, bootstrap)}
+        own = self._replicates(outputs, part, bootstrap)
+        return known | {name: bootstrap.interval(draw()) for name, draw in own.items() if name not in known}
 
     def _replicates(
         self, outputs: dict[str, Tensor], part: str, bootstrap: Bootstrap
-    ) -> Iterator[tuple[str, np.ndarray]]:
+    ) -> dict[str, Callable[[], np.ndarray]]:
+        """Return what draws the B + 1 values of each metric."""
         if self.name == "rating":
             errors = (outputs["prediction"] - getattr(self.task, part)[1]).numpy()
-            yield "rmse", bootstrap.mean(errors**2, root=True)
-            yield "mse", bootstrap.mean(errors**2)
-            yield "mae", bootstrap.mean(np.abs(errors))
-        elif self.name in ("ctr", "ctr_attributes"):
+            return {
+                "rmse": lambda: bootstrap.mean(errors**2, root=True),
+                "mse": lambda: bootstrap.mean(errors**2),
+                "mae": lambda: bootstrap.mean(np.abs(errors)),
+            }
+        if self.name in ("ctr", "ctr_attributes"):
             said, clicked = outputs["probability"].numpy(), getattr(self.task, part)[2].numpy()
             chance = said.astype(np.float64).clip(1e-15, 1 - 1e-15)
-            yield "auc", bootstrap.auc(said, clicked)
-            yield "logloss", bootstrap.mean(-np.log(np.where(clicked > 0, chance, 1 - chance)))
-        else:
-            relevant = self.task.relevant(part)
-            for k in self.task.cutoffs:
-                for name, metric in ranking.METRICS.items():
-                    yield f"{name}@{k}", bootstrap.mean(metric(outputs["hits"], relevant, k).numpy())
+            return {
+                "auc": lambda: bootstrap.auc(said, clicked),
+                "logloss": lambda: bootstrap.mean(-np.log(np.where(clicked > 0, chance, 1 - chance))),
+            }
+        hits, relevant = outputs["hits"], self.task.relevant(part)
+        return {
+            f"{name}@{k}": lambda metric=metric, k=k: bootstrap.mean(metric(hits, relevant, k).numpy())
+            for k in self.task.cutoffs for name, metric in ranking.METRICS.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -170,12 +176,14 @@ class Card:
     def metrics(self) -> list[dict]:
         """A row a metric: its name with the unit, and what it is in each part, mean and interval as text."""
         point = self.about["points"][0]
+        known = {metric: self.published.get((*self.key, metric)) for metric in point["test"]}
+        known = {"test": {metric: interval for metric, interval in known.items() if interval}}  # as chapters have it
         own = {
-            part: self.judged.intervals({key: own[0] for key, own in self.run.outputs[part].items()}, part)
+            part: self.judged.intervals(
+                {key: kept[0] for key, kept in self.run.outputs[part].items()}, part, known.get(part, {})
+            )
             for part in PARTS
         }
-        known = {metric: self.published.get((*self.key, metric)) for metric in point["test"]}
-        own["test"] |= {metric: interval for metric, interval in known.items() if interval}  # as chapters have it
         return [
             {"name": figures.with_unit(metric), "key": metric}
             | {part: _text(own[part].get(metric) or (np.mean(point[part][metric]), None, None)) for part in PARTS}
