@@ -28,6 +28,7 @@ class Settings(Section):
     topk: TopK
     releases: Releases
     release: Release
+    sequences: Sequences
     ablation: Ablation
     curve: Curve
     search: Searches

@@ -63,6 +63,15 @@ class Releases(Section):
     cutoffs: Annotated[list[Count], Field(min_length=1)]
 
 
+class Sequences(Section):
+    """How the events of a user are put in order, how many of them a model sees, and what is ranked and judged."""
+
+    order: Literal["time", "file"]
+    length: Count
+    rank_history: bool
+    cutoffs: Annotated[list[Count], Field(min_length=1)]
+
+
 class Clicks(Section):
     """How events become clicks, columns become fields, and both are cut."""
 
