@@ -29,6 +29,7 @@ class Settings(Section):
     releases: Releases
     release: Release
     sequences: Sequences
+    sequence: NextItem
     ablation: Ablation
     curve: Curve
     search: Searches

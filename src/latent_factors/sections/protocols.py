@@ -121,6 +121,7 @@ class Tune(Section):
     ctr_attributes: Budget
     topk: Budget
     release: Budget
+    sequence: Budget
     search: SearchBudget
     seed: Seed
     dims: Annotated[list[Count], Field(min_length=1)]
