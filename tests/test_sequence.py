@@ -12,7 +12,7 @@ from latent_factors import models
 from latent_factors.data.histories import ItemSequences
 from latent_factors.errors import UserError
 from latent_factors.paths import root
-from latent_factors.sections import Popular, Sequences
+from latent_factors.sections import ItemKNNLast, Popular, Sequences
 from latent_factors.tasks import prepare
 
 CPU = torch.device("cpu")
@@ -111,6 +111,22 @@ def test_what_was_taken_is_ranked_if_told_so(settings, rank_history, expected):
     outputs = task.outputs(model, "test")
     assert named(task, outputs["items"][:3, :2]) == expected
     assert list(task.measure(outputs, "test")) == ["ndcg@2", "hit@2", "mrr@2", "ndcg@5", "hit@5", "mrr@5"]
+
+
+def test_an_item_may_be_taken_again_where_the_data_say_so(settings):
+    write_inter(root(), "made", table({"u": "abacaba", "v": "bcbab", "w": "abc"}))
+    with pytest.raises(UserError, match=r"rated item . before"):
+        prepare("sequence", "made", settings.data, protocol(), CPU)
+    data = settings.data.model_copy(update={"duplicates": "keep"})
+    task = prepare("sequence", "made", data, protocol(rank_history=True), CPU)
+    assert named(task, task.histories("test")[0]) == ["acab", "bcba", "ab.."]
+    assert task.popularity.tolist() == [4, 3, 2]
+    for name, point in (("popular", Popular()), ("itemknn_last", ItemKNNLast(neighbours=3, shrinkage=0.0, decay=0.5))):
+        model = models.build(name, point, task.inputs)
+        with torch.no_grad():
+            model.sweep()
+        assert task.outputs(model, "test")["hits"].any(1).all(), name  # a list of all items
+    assert model.table().max() == pytest.approx(1)  # who has two items often has them once
 
 
 def test_nothing_of_validation_and_test_reaches_training(settings):

@@ -23,7 +23,7 @@ class Histories:
 
     @classmethod
     def of(cls, users: Tensor, items: Tensor, number: int, catalogue: int) -> "Histories":
-        """Gather pairs (n,) of users below `number` and items below `catalogue`; no pair may occur twice."""
+        """Gather pairs (n,) of users below `number` and items below `catalogue`; for `others` none may occur twice."""
         order = (users * catalogue + items).argsort()
         counts = torch.bincount(users, minlength=number)
         return cls(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), items[order], catalogue)

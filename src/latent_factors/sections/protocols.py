@@ -14,7 +14,7 @@ class Data(Section):
     item: str
     rating: str
     timestamp: str
-    duplicates: Literal["refuse", "last"]
+    duplicates: Literal["refuse", "last", "keep"]
     min_user_ratings: Count
     min_item_ratings: Count
 

@@ -76,15 +76,19 @@ class SequenceTask(topk.TopKTask):
             yield batch[:, : int((batch < self.catalogue).sum(1).max())], generator
 
     @torch.no_grad()
-    def recommend(self, model: nn.Module, part: str, k: int) -> tuple[Tensor, Tensor]:
+    def recommend(
+        self, model: nn.Module, part: str, k: int, histories: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the k best items (U, k) for the users of a part, and which are hits (U, k).
 
-        The whole catalogue is ranked, but for what the user has had unless `rank_history` is set.
+        The whole catalogue is ranked, but for what the user has had unless `rank_history` is set. A model sees the
+        users' own histories, or those given (U, ...) in their place.
         """
         scores, truth = model.scorer(), self.truths[part]
+        seen, size = self.histories(part)[0] if histories is None else histories, topk.SCORED_CELLS // self.catalogue
         lists = []
-        for persons in self.persons[part].split(max(1, topk.SCORED_CELLS // self.catalogue)):
-            scored = scores(self.earlier[part].last(persons)[0])
+        for persons, own in zip(*(rows.split(max(1, size)) for rows in (self.persons[part], seen)), strict=True):
+            scored = scores(own)
             if not self.rank_history:
                 scored[self._before[part].cells(persons)] = -torch.inf
             lists.append(ranking.top(scored, truth.mask(persons), k))
@@ -106,7 +110,7 @@ def prepare(dataset: str, data: Data, settings: Sequences, device: torch.device)
 
     Raises UserError for anything wrong with the files or the split.
     """
-    interactions = load_interactions(dataset, data, rated=False)
+    interactions = load_interactions(dataset, data, rated=False, repeats=True)
     parts, order = split_in_order(interactions, settings)
     features = rank_features(("item",), [interactions.item], parts.train)
     return SequenceTask(
