@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from conftest import HOME, planted, write_inter
-from latent_factors import bench_clicks, bench_peers, bench_search, peers
+from latent_factors import bench_clicks, bench_peers, bench_search, bench_sequences, peers
 from latent_factors.bench import BOUNDED, COMPARED, beside_recbole, compared, large, reading, report
 from latent_factors.bench_bounds import bounds
 from latent_factors.bench_large import measure
 from latent_factors.data.atomic import read_atomic
-from latent_factors.tasks import rating
+from latent_factors.errors import UserError
+from latent_factors.tasks import prepare, rating
 
 RATIOS = [f"{model}_over_{other}_{size}" for (model, other), (sizes, _) in COMPARED.items() for size in sizes]
 BOUNDS = [f"uniformity_over_bpr_{size}" for size in BOUNDED["uniformity"]] + [
@@ -22,7 +23,7 @@ def check(written: dict) -> None:
     assert list(written) == ["threads", "device", "machine", "versions", "results"]
     for row in written["results"]:
         assert {key: type(value) for key, value in row.items()} == ROW
-        assert row["unit"] in ("s", "h", "ratio", "GiB", "AUC")
+        assert row["unit"] in ("s", "h", "ratio", "GiB", "AUC", "ndcg")
 
 
 def test_the_benchmark_file_has_its_schema(project, settings):
@@ -98,6 +99,34 @@ def test_a_peer_gets_the_very_same_rows(project, settings, tmp_path):
     assert len(list((tmp_path / name).iterdir())) == 3
     assert files[-1]["rating"].tolist() == pytest.approx(sorted_by_line(task, "test"))
     assert [len(table) for table in files] == [len(rows) for _, rows in task.parts]
+
+
+def test_a_peer_gets_sequences_in_one_order(project, settings, tmp_path):
+    write_inter(project, "made", planted(users=10, items=30, rank=1, noise=0.5, filled=0.5).assign(timestamp=0.0))
+    task = prepare("sequence", "made", settings.data, settings.sequences, torch.device("cpu"))
+    name = peers.write_in_order(task, tmp_path)
+    table = read_atomic(tmp_path / name / f"{name}.inter")
+    assert table["timestamp"].is_monotonic_increasing
+    last = table.groupby("user_id")["item_id"].last()
+    events = task.interactions
+    assert last.to_dict() == {events.user[row]: events.item[row] for row in task.parts.test}
+
+
+def test_rows_beside_recbole_take_the_place_of_older_ones(project, settings, monkeypatch):
+    assert bench_sequences.measured() == []
+    (project / "reports").mkdir()
+    old = [{"name": name, "value": 1.0, "unit": "s", "what": ""} for name in ("read", bench_sequences.NAMES[0])]
+    (project / "reports" / "bench.json").write_text(json.dumps({"threads": 1, "results": old}))
+    rows = [{"name": name, "value": 2.0, "unit": "ratio", "what": ""} for name in bench_sequences.NAMES]
+    monkeypatch.setattr(bench_sequences, "beside_recbole", lambda *arguments: rows)
+    monkeypatch.setattr(peers, "recbole", lambda: project)
+    bench_sequences.main()
+    written = json.loads((project / "reports" / "bench.json").read_text())
+    assert written == {"threads": 1, "results": [old[0], *rows]}
+    assert bench_sequences.measured() == rows
+    monkeypatch.setattr(peers, "recbole", lambda: None)
+    with pytest.raises(UserError, match="there is nothing to measure beside"):
+        bench_sequences.main()
 
 
 def sorted_by_line(task, part: str) -> list[float]:

@@ -21,7 +21,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from latent_factors import bench_bounds, bench_clicks, bench_peers, bench_search, peers
+from latent_factors import bench_bounds, bench_clicks, bench_peers, bench_search, bench_sequences, peers
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import tell
 from latent_factors.figures import label
@@ -42,6 +42,7 @@ EPOCHS = {
         "ials", "bpr", "neumf_implicit", "lightgcn", "directau", "directau_graph", "dccf", "towers", "towers_ssl",
         "cml",
     ),
+    "sequence": ("gru4rec", "sasrec"),
 }
 COMPARED = {  # models and what an epoch of theirs is timed over, at which batches and with what else alike
     ("directau", "bpr"): ((256, 1024), {}),
@@ -202,7 +203,8 @@ def main() -> None:
         results += bench_bounds.bounds(settings, device, BOUNDED, 5)
         results += bench_search.cost(settings, device)
     results += bench_search.storage() + bench_search.millions() + bench_clicks.planned()
-    results += beside_recbole(settings, device) + large(settings) + reading(settings, problem, 5) + pipeline(3)
+    results += beside_recbole(settings, device) + bench_sequences.measured()
+    results += large(settings) + reading(settings, problem, 5) + pipeline(3)
     written = report(results, settings, device)
     (root() / "reports" / "bench.json").write_text(json.dumps(written, indent=1) + "\n")
     for row in written["results"]:

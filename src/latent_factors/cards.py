@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 from torch import Tensor
 
-from latent_factors import figures, ranking
+from latent_factors import figures
 from latent_factors.data.atomic import read_types
 from latent_factors.errors import UserError
 from latent_factors.fit import Task
@@ -31,7 +31,9 @@ from latent_factors.times import read_times
 WORDS = {
     "rating": "rating prediction", "ctr": "click prediction", "ctr_attributes": "click prediction without ids",
     "topk": "top-k recommendation", "release": "recommendation of unseen items",
+    "sequence": "recommendation of the next item",
 }
+RANKED = ("topk", "release", "sequence")  # tasks whose outputs are lists of items
 FIRST = {"rating": "rmse", "ctr": "auc", "ctr_attributes": "auc"}  # the metric that a list shows; else the task's own
 DOTS, COLOURS = 110, 32  # an inch of the curves' picture; with few colours it takes a third of the room
 Interval = tuple[float, float | None, float | None]
@@ -59,7 +61,7 @@ class Judged:
         """Prepare the task `name` of a data set as params.yaml cuts it."""
         protocol = getattr(settings, TASKS[name][1])
         task = prepare(name, dataset, settings.data, protocol, torch.device("cpu"))
-        if name in ("topk", "release"):
+        if name in RANKED:
             users = {part: np.arange(len(task.relevant(part))) for part in PARTS}
         else:
             events = task.interactions if name == "rating" else task.events
@@ -67,6 +69,12 @@ class Judged:
             users = {part: events.user.codes[getattr(task.parts, part)] for part in parts}
         bootstraps = {part: Bootstrap(own, settings.statistics, settings.seeds.count) for part, own in users.items()}
         return cls(name, task, protocol, bootstraps)
+
+    @property
+    def user(self) -> str:
+        """A user whom models of the task know."""
+        known = self.task.interactions.user.categories if self.name == "sequence" else self.task.features.tokens[0]
+        return known[0]
 
     @cached_property
     def example(self) -> dict[str, list]:
@@ -110,7 +118,7 @@ class Judged:
         hits, relevant = outputs["hits"], self.task.relevant(part)
         return {
             f"{name}@{k}": lambda metric=metric, k=k: bootstrap.mean(metric(hits, relevant, k).numpy())
-            for k in self.task.cutoffs for name, metric in ranking.METRICS.items()
+            for k in self.task.cutoffs for name, metric in self.task.metrics.items()
         }
 
 
@@ -220,8 +228,8 @@ class Card:
     def usage(self) -> list[str]:
         """Three lines that load the model and ask it something."""
         load = f'model = latent_factors.load("{self.name}")'
-        if self.key[1] in ("topk", "release"):
-            return ["import latent_factors", load, f'model.recommend("{self.judged.task.features.tokens[0][0]}", k=10)']
+        if self.key[1] in RANKED:
+            return ["import latent_factors", load, f'model.recommend("{self.judged.user}", k=10)']
         return ["import latent_factors, pandas", load, f"model.predict(pandas.DataFrame({self.judged.example}))"]
 
     def draw(self, path: Path) -> bool:

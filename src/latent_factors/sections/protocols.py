@@ -14,7 +14,7 @@ class Data(Section):
     item: str
     rating: str
     timestamp: str
-    duplicates: Literal["refuse", "last"]
+    duplicates: Literal["refuse", "last", "keep"]
     min_user_ratings: Count
     min_item_ratings: Count
 
@@ -60,6 +60,15 @@ class Releases(Section):
 
     validation: Share
     test: Share
+    cutoffs: Annotated[list[Count], Field(min_length=1)]
+
+
+class Sequences(Section):
+    """How the events of a user are put in order, how many of them a model sees, and what is ranked and judged."""
+
+    order: Literal["time", "file"]
+    length: Count
+    rank_history: bool
     cutoffs: Annotated[list[Count], Field(min_length=1)]
 
 
@@ -112,6 +121,7 @@ class Tune(Section):
     ctr_attributes: Budget
     topk: Budget
     release: Budget
+    sequence: Budget
     search: SearchBudget
     seed: Seed
     dims: Annotated[list[Count], Field(min_length=1)]

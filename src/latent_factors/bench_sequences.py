@@ -1,0 +1,108 @@
+"""The part of the benchmark that sets SASRec beside RecBole's: speed and quality on the same split.
+
+    python -m latent_factors.bench_sequences    measures (hours) and puts its rows into reports/bench.json
+
+`make bench` keeps those rows as they are.
+"""
+
+import contextlib
+import functools
+import io
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from latent_factors import peers
+from latent_factors.errors import UserError, tell
+from latent_factors.fit import Adam, Task, derive_seeds, fit, set_up
+from latent_factors.models import build
+from latent_factors.paths import root
+from latent_factors.sections import SASRec, Seeds, Settings
+from latent_factors.settings import load_settings
+from latent_factors.tasks import prepare
+from latent_factors.timing import clock
+
+SEEDS = 3  # of ours
+EPOCHS = 3  # of ours that are timed
+MOST_EPOCHS = 40
+NAMES = ("recbole_epoch_sasrec", "recbole_ndcg_sasrec")
+THEIRS = {"dim": 64, "layers": 2, "heads": 2, "hidden": 256}  # RecBole's sizes
+
+
+def beside_recbole(settings: Settings, device: torch.device, python: Path) -> list[dict]:
+    """Compare an epoch of SASRec, and its test ndcg where all items are ranked, with RecBole's.
+
+    RecBole's model has its defaults and one seed, as an epoch of it takes minutes: each item is predicted from a
+    history of its own, where ours predicts all items of a window at once. Ours has the setting of params.yaml for
+    quality, and RecBole's sizes for speed. Both stop by validation.
+    """
+    protocol = settings.sequences.model_copy(update={"rank_history": True})  # RecBole ranks all items
+    problem, threads = prepare("sequence", settings.dataset, settings.data, protocol, device), settings.compute.threads
+    k = protocol.cutoffs[0]
+    with tempfile.TemporaryDirectory() as folder:
+        same = peers.write_in_order(problem, Path(folder))
+        config = {
+            "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"},
+            "train_neg_sample_args": None, "MAX_ITEM_LIST_LENGTH": protocol.length, "topk": protocol.cutoffs,
+            "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        }
+        theirs = peers.run(python, "SASRec", same, threads, MOST_EPOCHS, config, Path(folder))
+    base = settings.sequence.sasrec
+    sized = base.model_copy(update=THEIRS)
+    trainer = Adam("sequence.sasrec", build("sasrec", sized, problem.inputs).to(device), problem, sized, seed=0)
+    trainer.epoch(1)  # to warm up
+    epoch = statistics.median(clock(functools.partial(trainer.epoch, 1)) for _ in range(EPOCHS))
+    reached = statistics.mean(_quality(base, problem))
+    peer = theirs["test"][f"ndcg@{k}"]
+    return [
+        {
+            "name": NAMES[0], "value": theirs["epoch_s"] / epoch, "unit": "ratio",
+            "what": f"sasrec, 64 dimensions, 2 layers, length {protocol.length}: RecBole's epoch in seconds"
+            f" ({theirs['epoch_s']:.1f}) over ours ({epoch:.2f})",
+        },
+        {
+            "name": NAMES[1], "value": reached - peer, "unit": "ndcg",
+            "what": f"sasrec, the same split, all items ranked: our test ndcg@{k} ({reached:.4f}, mean of {SEEDS}"
+            f" seeds) less RecBole's ({peer:.4f}, its defaults)",
+        },
+    ]
+
+
+def _quality(base: SASRec, problem: Task) -> list[float]:
+    """Return the test ndcg of some runs of SASRec."""
+    runs = derive_seeds(Seeds(root=0, count=SEEDS), "bench/sasrec")
+    with contextlib.redirect_stderr(io.StringIO()):  # no line an epoch here
+        trained = fit("sequence.sasrec", lambda: build("sasrec", base, problem.inputs), problem, base, runs).models
+    return [problem.measure(problem.outputs(one, "test"), "test")[problem.metric].item() for one in trained]
+
+
+def measured() -> list[dict]:
+    """Return the rows that reports/bench.json holds."""
+    return [row for row in _written()["results"] if row["name"] in NAMES]
+
+
+def _written() -> dict:
+    path = root() / "reports" / "bench.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"results": []}
+
+
+def main() -> None:
+    """Measure, print a line each, and put the rows into reports/bench.json."""
+    settings, python = load_settings(), peers.recbole()
+    if python is None:
+        raise UserError("there is nothing to measure beside: put RecBole's scripts into ../shared/peers")
+    rows = beside_recbole(settings, set_up(settings.compute), python)
+    rows = [{**row, "value": round(row["value"], 4)} for row in rows]
+    written = _written()
+    written["results"] = [row for row in written["results"] if row["name"] not in NAMES] + rows
+    (root() / "reports" / "bench.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    for row in rows:
+        print(f"{row['value']:9.3f} {row['unit']:6} {row['what']}")
+
+
+if __name__ == "__main__":
+    sys.exit(tell(main))
