@@ -21,6 +21,7 @@ from latent_factors.paths import root
 from latent_factors.progress import FAULT, Progress
 
 AT_ONCE = 2
+QUICK = (sys.executable, "-m", "latent_factors.quick")  # DVC; the last command of all is the plain one
 _one_line = threading.Lock()  # at a time is read and shown
 _running: set[subprocess.Popen] = set()
 
@@ -52,7 +53,7 @@ def side_by_side(stages: list[str], progress: Progress) -> list[str]:
         for stage in waiting:
             if faults:
                 return
-            faults.extend(follow(stage, ["dvc", "--wait-for-lock", "repro", "--single-item", stage], progress))
+            faults.extend(follow(stage, [*QUICK, "--wait-for-lock", "repro", "--single-item", stage], progress))
 
     workers = [threading.Thread(target=work) for _ in range(AT_ONCE)]
     for worker in workers:
