@@ -56,7 +56,7 @@ class Bootstrap:
         themselves; a replicate that drew no row of a group is NaN there.
         """
         users = self._weights.shape[1]
-        cells = self.users * number + group  # (S, n)
+        cells = self.users.astype(np.int64) * number + group  # (S, n)
 
         def total(weights: np.ndarray) -> np.ndarray:
             rows = zip(cells, weights, strict=True)
