@@ -21,7 +21,7 @@ from latent_factors.paths import root
 from latent_factors.progress import FAULT, Progress
 
 AT_ONCE = 2
-QUICK = (sys.executable, "-m", "latent_factors.quick")  # DVC; the last command of all is the plain one
+QUICK = (sys.executable, "-m", "latent_factors.quick")  # DVC, but for how it breaks lines of dvc.lock
 _one_line = threading.Lock()  # at a time is read and shown
 _running: set[subprocess.Popen] = set()
 
@@ -86,7 +86,7 @@ def bring_up_to_date(first: list[str], then: list[str], progress: Progress) -> l
 
     Raises UserError for a fault in params.yaml, or one that DVC has with the project.
     """
-    from latent_factors import heal, settings  # with DVC, which a run without changes need not wait for
+    from latent_factors import heal, quick, settings  # with DVC, which a run without changes need not wait for
 
     heal.main()
     settings.main()
@@ -95,6 +95,7 @@ def bring_up_to_date(first: list[str], then: list[str], progress: Progress) -> l
     if changed:
         with nursery.ready():
             faults = side_by_side(first, progress) or side_by_side(then, progress)
+        quick.restore(root() / "dvc.lock")
         faults = faults or follow("all", ["dvc", "--wait-for-lock", "repro"], progress)
         if faults:
             return faults
