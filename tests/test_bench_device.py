@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from conftest import planted, write_inter
-from latent_factors import bench_device
+from latent_factors import bench, bench_device
 from latent_factors.errors import UserError
 from latent_factors.settings import load_settings
 from latent_factors.tune import edited
@@ -40,6 +40,14 @@ def test_larger_data_are_timed(twice):
     rows = bench_device.large(twice, twice.dataset)
     assert [row["model"] for row in rows] == list(bench_device.LARGE)
     assert all(row[f"{where}_{part}"] > 0 for row in rows for where in ("cpu", "gpu") for part in ("epoch", "ranking"))
+
+
+def test_epochs_are_timed_over_each_other(twice):
+    rows = bench_device.ratios(twice)
+    assert [row["name"] for row in rows] == [
+        f"{one}_over_{other}_{size}" for (one, other), (sizes, _) in bench.COMPARED.items() for size in sizes
+    ]
+    assert all(row["value"] > 0 and row["what"].endswith("on a processor") for row in rows)
 
 
 def test_without_a_gpu_there_is_nothing_to_compare(twice, monkeypatch):

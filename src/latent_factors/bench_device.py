@@ -1,9 +1,10 @@
 """The same code on a GPU and on the processor beside it: `python -m latent_factors.bench_device [LARGE ...]`.
 
-Writes reports/device.json: {"gpu", "threads", "versions", "results", "large"}. A row of `results` is a model of
-params.yaml, trained to its end under some seeds on both: its test metric there, how far the metric of one and the same
-weights differs, and the seconds of an epoch. A row of `large` holds the seconds of an epoch and of a full ranking on a
-larger data set. Random draws differ between devices, so trained models agree as runs of two seeds do.
+Writes reports/device.json: {"gpu", "threads", "versions", "results", "large", "ratios"}. A row of `results` is a model
+of params.yaml, trained to its end under some seeds on both: its test metric there, how far the metric of one and the
+same weights differs, and the seconds of an epoch. A row of `large` holds the seconds of an epoch and of a full ranking
+on a larger data set, one of `ratios` the time of an epoch of one model over that of another, on the GPU. Random draws
+differ between devices, so trained models agree as runs of two seeds do.
 """
 
 import functools
@@ -17,6 +18,7 @@ from importlib.metadata import version
 import torch
 from torch import nn
 
+from latent_factors.bench import compared
 from latent_factors.bench_large import POINT
 from latent_factors.errors import UserError, tell
 from latent_factors.fit import Adam, Task, derive_seeds, fit_run, set_up
@@ -104,6 +106,12 @@ def large(settings: Settings, dataset: str) -> list[dict]:
     return rows
 
 
+def ratios(settings: Settings) -> list[dict]:
+    """Time an epoch of a model over one of another on the GPU, as the benchmark does on the processor."""
+    where = torch.cuda.get_device_name() if DEVICES["gpu"].type == "cuda" else "a processor"
+    return [row | {"what": f"{row['what']}, on {where}"} for row in compared(settings, DEVICES["gpu"], EPOCHS + 1)]
+
+
 def main(names: list[str]) -> None:
     """Measure everything and write reports/device.json."""
     settings = load_settings()
@@ -114,6 +122,7 @@ def main(names: list[str]) -> None:
         "gpu": torch.cuda.get_device_name(), "processor": platform.machine(), "threads": settings.compute.threads,
         "versions": {"python": platform.python_version(), "torch": version("torch")}, "seeds": SEEDS,
         "results": results, "large": [row for name in names for row in large(settings, name)],
+        "ratios": ratios(settings),
     }
     (root() / "reports" / "device.json").write_text(json.dumps(written, indent=1) + "\n")
 
