@@ -30,6 +30,7 @@ class Settings(Section):
     release: Release
     ablation: Ablation
     curve: Curve
+    interpret: Interpret
     search: Searches
     clicks: Clicks
     ctr: CTR

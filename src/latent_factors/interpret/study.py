@@ -1,0 +1,205 @@
+"""One recommender looked into: dictionaries of all its runs, what their units stand for, and what steering does."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from latent_factors import ranking
+from latent_factors.fit import derive
+from latent_factors.interpret.activations import Activations, Parts, Replayed, only
+from latent_factors.interpret.concepts import Fondness, describe, swapped
+from latent_factors.interpret.controls import CONTROLS, components, dealt, lights
+from latent_factors.interpret.itda import enter_at_most
+from latent_factors.interpret.pursuit import pursue
+from latent_factors.interpret.sae import SparseAutoencoders, train, unexplained
+from latent_factors.interpret.steer import steering, towards
+from latent_factors.sections import Interpret
+from latent_factors.tasks.topk import TopKTask
+
+ARMS = ("latent", "random direction", "difference of means")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is looked into, and who judges.
+
+    Attributes:
+        name: TASK.MODEL, from which seeds are derived.
+        task: with the test events of all users.
+        runs: the activations of S runs.
+        parts: how users are cut.
+        settings: the section `interpret`.
+        level: of confidence.
+    """
+
+    name: str
+    task: TopKTask
+    runs: list[Activations]
+    parts: Parts
+    settings: Interpret
+    level: float
+
+    @property
+    def vectors(self) -> Tensor:
+        """The users' vectors of all runs (S, U, K)."""
+        return torch.stack([run.vectors for run in self.runs])
+
+    def learned(self, runs: list[Activations], expansion: int, active: int) -> SparseAutoencoders:
+        """Return the autoencoders (S) of some runs, with `expansion` times K latents."""
+        pool, owner = torch.stack([run.pool for run in runs]), runs[0].owner
+        learn, held = (torch.isin(owner, own) for own in (self.parts.dictionary, self.parts.description))
+        seed = derive(f"{self.name}/sae/{expansion}/{active}")
+        width = expansion * pool.shape[2]
+        return train(pool[:, learn], pool[:, held], width, active, self.settings.autoencoder, seed)
+
+    @torch.no_grad()
+    def reconstruction(self, sae: SparseAutoencoders) -> pd.DataFrame:
+        """Return a row a run of what autoencoders make of vectors.
+
+        `seen` and `unexplained` are the fraction of variance unexplained of the dictionary and of the judging part,
+        `active` the mean number of active latents (L0) there, `dead` the share of latents that no vector activates.
+        """
+        codes = sae.encode(self.vectors)
+        judged, again = self.parts.judging, sae.decode(codes)
+        learned = self.parts.dictionary
+        return pd.DataFrame({
+            "run": range(len(self.runs)),
+            "seen": unexplained(self.vectors[:, learned], again[:, learned]).tolist(),
+            "unexplained": unexplained(self.vectors[:, judged], again[:, judged]).tolist(),
+            "active": (codes[:, judged] > 0).sum(2).double().mean(1).tolist(),
+            "dead": (codes == 0).all(1).double().mean(1).tolist(),
+        })
+
+    @torch.no_grad()
+    def pursuits(self, saes: dict[int, SparseAutoencoders]) -> pd.DataFrame:
+        """Return what pursuit leaves `unexplained` of the judging part: a row a `dictionary`, run and `active`.
+
+        `saes` are autoencoders by k. Each other dictionary has as many directions: ITDA's users, users drawn at random,
+        and principal components, of which there are K at most.
+        """
+        rows = []
+        for active, sae in saes.items():
+            for run, own in enumerate(self.vectors):
+                learn, judged = own[self.parts.dictionary], own[self.parts.judging]
+                size, mean = sae.decoder.shape[1], learn.mean(0)
+                seed = derive(f"{self.name}/pursuit/{run}")
+                drawn = torch.randperm(len(learn), generator=torch.Generator().manual_seed(seed))[:size]
+                entered = enter_at_most(learn - mean, size, active, self.settings.itda.batch)
+                dictionaries = {
+                    "SAE, pursuit": (sae.centre[run], sae.decoder[run]),
+                    "ITDA": (mean, F.normalize(learn[entered] - mean, dim=1)),
+                    "random users": (mean, F.normalize(learn[drawn.to(learn.device)] - mean, dim=1)),
+                    "PCA": (mean, components(learn, 0, 0)[: learn.shape[1]]),
+                }
+                for name, (centre, atoms) in dictionaries.items():
+                    again = centre + pursue(judged - centre, atoms, active)[1]
+                    missed = unexplained(judged, again).item()
+                    rows.append({
+                        "dictionary": name, "run": run, "active": active, "size": len(atoms), "unexplained": missed,
+                    })
+        return pd.DataFrame(rows)
+
+    @torch.no_grad()
+    def ndcg(self, vectors: Tensor) -> Tensor:
+        """Return test ndcg at the first cutoff of the judging users (S, m), recommended to by `vectors` (S, U, K)."""
+        task, k = only(self.task, self.parts.judging), self.task.cutoffs[0]
+        return torch.stack([
+            ranking.ndcg(
+                task.recommend(Replayed(own[self.parts.judging], run.scores), "test", k)[1], task.relevant("test"), k
+            )
+            for own, run in zip(vectors, self.runs, strict=True)
+        ])
+
+    @torch.no_grad()
+    def units(
+        self, sae: SparseAutoencoders, bare: SparseAutoencoders, untrained: Tensor, fondness: Fondness
+    ) -> pd.DataFrame:
+        """Return what the units of every dictionary stand for: a row a `dictionary`, `run` and `unit`, by `describe`.
+
+        `bare` are autoencoders of the vectors (S, U, K) of models that were built and never trained.
+        """
+        tables = []
+        for run, own in enumerate(self.vectors):
+            lit = {"SAE": (sae.encode(self.vectors) > 0)[run], "SAE, untrained": (bare.encode(untrained) > 0)[run]}
+            learn = own[self.parts.dictionary]
+            counts, seed = lit["SAE"][self.parts.dictionary].sum(0), derive(f"{self.name}/controls/{run}") % 2**32
+            for name, find in CONTROLS.items():
+                directions = find(learn, len(counts), seed)
+                lit[name] = lights(learn, directions, dealt(counts, len(directions), seed))(own)
+            tables += [
+                describe(own_lit, fondness, self.parts, self.level).assign(dictionary=name, run=run)
+                for name, own_lit in lit.items()
+            ]
+        return pd.concat(tables, ignore_index=True)
+
+    @torch.no_grad()
+    def swaps(self, sae: SparseAutoencoders, fondness: Fondness) -> pd.DataFrame:
+        """Return how many `concepts` the autoencoder of each `run` has when users swap what they are fond of."""
+        lit = sae.encode(self.vectors) > 0
+        return pd.DataFrame([
+            {
+                "run": run, "draw": draw,
+                "concepts": describe(own, swapped(fondness, self.parts, draw), self.parts, self.level)["concept"].sum(),
+            }
+            for run, own in enumerate(lit) for draw in range(self.settings.concepts.draws)
+        ])
+
+    @torch.no_grad()
+    def steered(self, sae: SparseAutoencoders, units: pd.DataFrame, fondness: Fondness) -> dict[str, Tensor]:
+        """Return what steering does to the judging users, for the latents that are described best.
+
+        `raised` (S, latents, arms, strengths, 3, m): strength times the latent's mean activation is added to everyone,
+        along each of ARMS. `silenced` (S, latents, 2, 3, m): the latent's own activation is taken away, along the
+        latent or a random direction; NaN for users whom it is not active for. Effects are those of `steering`.
+        """
+        task, judged, learned = only(self.task, self.parts.judging), self.parts.judging, self.parts.dictionary
+        strengths, codes = self.settings.steering.strengths, sae.encode(self.vectors)
+        chosen = best(units, self.settings.steering.latents)
+        raised, silenced = [], []
+        for run, own in enumerate(self.runs):
+            steer = steering(task, own, judged)
+            generator = torch.Generator(own.vectors.device).manual_seed(derive(f"{self.name}/steering/{run}"))
+            for _, row in chosen[chosen["run"] == run].iterrows():
+                has, latent = fondness.has[:, row["number"]], sae.decoder[run, row["unit"]]
+                drawn = F.normalize(torch.randn(latent.shape, generator=generator, device=latent.device), dim=0)
+                arms = (latent, drawn, towards(own.vectors[learned], fondness.fond[learned, row["number"]]))
+                z = codes[run, :, row["unit"]]
+                mean = z[learned].sum() / (z[learned] > 0).sum().clamp(min=1)
+                raised.append(torch.stack([
+                    torch.stack([steer(strength * mean * arm, has) for strength in strengths]) for arm in arms
+                ]))
+                without = torch.stack([steer(-z[judged, None] * arm, has) for arm in arms[:2]])
+                silenced.append(without.masked_fill(z[judged] == 0, torch.nan))
+        found = {"raised": torch.stack(raised), "silenced": torch.stack(silenced)}
+        return {name: own.unflatten(0, (len(self.runs), -1)) for name, own in found.items()}
+
+
+def films(
+    sae: SparseAutoencoders, runs: list[Activations], units: pd.DataFrame, shown: Tensor, number: int
+) -> pd.DataFrame:
+    """Return the `number` items that a latent's direction raises most: a row a `run`, `unit`, `place` and `item`.
+
+    Only items that are `shown` (I,), bool, take part.
+    """
+    rows = []
+    for run, unit in zip(units["run"], units["unit"], strict=True):
+        with torch.no_grad():
+            direction = sae.decoder[run, unit]
+            silent, scores = runs[run].scores(torch.stack([torch.zeros_like(direction), direction]))
+        best = (scores - silent).masked_fill(~shown, -torch.inf).topk(min(number, int(shown.sum())))
+        rows += [{"run": run, "unit": unit, "place": place, "item": item}
+                 for place, item in enumerate(best.indices.tolist(), 1)]
+    return pd.DataFrame(rows, columns=["run", "unit", "place", "item"])
+
+
+def best(units: pd.DataFrame, latents: int) -> pd.DataFrame:
+    """Return the latents of each run that its autoencoder describes best on the description part: the same number each.
+
+    That is `latents`, or as many as every run has that have a trait.
+    """
+    own = units[(units["dictionary"] == "SAE") & (units["number"] >= 0)]
+    number = min(latents, own.groupby("run").size().reindex(units["run"].unique(), fill_value=0).min())
+    return own.sort_values(["run", "found"], ascending=[True, False], kind="stable").groupby("run").head(number)
