@@ -341,7 +341,7 @@ def test_a_study_of_made_data(task, project):
     changed = [dataclasses.replace(run, pool=run.pool.index_fill(0, parts.judging, 9.0)) for run in after]
     assert torch.equal(study.learned(changed, 2, 2).decoder, sae.decoder)
     table = study.reconstruction(sae)
-    assert (table["active"] <= 2).all()
+    assert (table["lit"] <= 2).all()
     ndcg = study.ndcg(study.vectors)
     hits = task.recommend(runs.models[0], "test", 10)[1]
     assert torch.equal(ndcg[0], ranking.ndcg(hits, task.relevant("test"), 10)[parts.judging])

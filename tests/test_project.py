@@ -126,7 +126,8 @@ def test_a_stage_depends_on_what_it_uses_and_no_more(name, command, deps, params
         notebook = re.search(r"notebooks/\S+\.ipynb", command)[0]
         assert notebook in deps
         code = cells(HOME / notebook)
-        sources += [code, *(f"import latent_factors.models.{name}" for name in re.findall(r'build\("(\w+)"', code))]
+        built = re.findall(r'(?:build\("|"topk\.)(\w+)"', code)
+        sources += [code, *(f"import latent_factors.models.{name}" for name in built)]
         wanted = set(declared(nbformat.read(HOME / notebook, as_version=4)))
         model = re.search(r"-p task (\w+) -p model (\w+)", command)
         if model:
@@ -242,7 +243,10 @@ def test_the_readme_names_the_two_commands():
 
 def test_make_repro_runs_trainings_side_by_side_then_chapters():
     makefile, stages = (HOME / "Makefile").read_text(), yaml("dvc.yaml")["stages"]
-    for variable, kinds in (("TRAIN", ("train-", "ablation-", "curve-", "search-")), ("CHAPTERS", ("chapter-",))):
+    kinds_of = {
+        "TRAIN": ("train-", "ablation-", "curve-", "search-"), "LOOK": ("interpret-",), "CHAPTERS": ("chapter-",),
+    }
+    for variable, kinds in kinds_of.items():
         listed = re.search(rf"^{variable} := (.+)$", makefile, re.MULTILINE)[1].split()
         assert sorted(listed) == sorted(name for name in stages if name.startswith(kinds))
 

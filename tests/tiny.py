@@ -36,7 +36,7 @@ KEPT = {
     *(f"reports/tuning/{name}.csv" for name in ("rating", "ctr", "ctr_attributes", "topk", "release", "search")),
 }
 MADE = ("dvc.lock", "data.dvc", "replications/dvc.lock")
-SIDE_BY_SIDE = re.findall(r"^(?:TRAIN|CHAPTERS) := (.+)$", (HOME / "Makefile").read_text(), re.MULTILINE)
+SIDE_BY_SIDE = re.findall(r"^(?:TRAIN|LOOK|CHAPTERS) := (.+)$", (HOME / "Makefile").read_text(), re.MULTILINE)
 GRADIENT = {"learning_rate": 0.03, "l2": 0.001, "l2_power": 0.5, "batch_size": 128, "epochs": 2, "patience": 2}
 TRAINED = {  # a model of each kind, for what is done with trained models
     ("topk", "popular"): {}, ("topk", "bpr"): {"dim": 3} | GRADIENT,
@@ -139,8 +139,8 @@ def share(folder: Path, work: dict[str, Callable[[], object]]) -> None:
 
 def finish(folder: Path) -> None:
     printed = command(folder, sys.executable, "-m", "latent_factors.repro")  # what `make repro` runs
-    assert re.search(r"^stage 69 of 69: render\n", printed, re.MULTILINE)
-    assert re.search(r"^3 of 69 stages ran in .*; 66 were up to date, 0 came from DVC's cache$", printed, re.MULTILINE)
+    assert re.search(r"^stage 74 of 74: render\n", printed, re.MULTILINE)
+    assert re.search(r"^3 of 74 stages ran in .*; 71 were up to date, 0 came from DVC's cache$", printed, re.MULTILINE)
     command(folder, "git", "add", "--all")
     command(folder, "git", "commit", "--quiet", "--message", "results")
 

@@ -21,7 +21,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from latent_factors import bench_clicks, bench_peers, bench_search, peers
+from latent_factors import bench_clicks, bench_interpret, bench_peers, bench_search, peers
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import tell
 from latent_factors.figures import label
@@ -198,7 +198,7 @@ def main() -> None:
     problem = rating.prepare(settings.dataset, settings.data, settings.split, device)
     with contextlib.redirect_stderr(io.StringIO()):  # no line an epoch here
         results = training(settings, device, 3) + whole_trainings(settings, device) + compared(settings, device, 7)
-        results += bench_search.cost(settings, device)
+        results += bench_search.cost(settings, device) + bench_interpret.dictionaries(settings, device, 5)
     results += bench_search.storage() + bench_search.millions() + bench_clicks.planned()
     results += beside_recbole(settings, device) + large(settings) + reading(settings, problem, 5) + pipeline(3)
     written = report(results, settings, device)

@@ -1,12 +1,13 @@
 """What `make repro` does: mend and check, run what changed two stages at a time, say at the end what came of it.
 
-    python -m latent_factors.repro STAGE ... -- STAGE ...
+    python -m latent_factors.repro STAGE ... -- STAGE ... -- ...
 
-The stages before the dashes, then those behind them, run side by side: one that starts or ends leaves a core idle.
-Then comes all the rest, and the book.
+The stages before the first dashes, then those before the next ones, and so on, run side by side: one that starts or
+ends leaves a core idle. Then comes all the rest, and the book.
 """
 
 import functools
+import itertools
 import signal
 import subprocess
 import sys
@@ -80,8 +81,10 @@ def follow(name: str, command: list[str], progress: Progress) -> list[str]:
     return faults or [f"error: {command[0]} ended with status {process.returncode}"] if process.returncode else []
 
 
-def main(first: list[str], then: list[str]) -> int:
-    """Make what is not up to date and print a summary; return the exit status, 1 where a stage failed.
+def main(groups: list[list[str]]) -> int:
+    """Make what is not up to date, a group of stages after the other, and print a summary.
+
+    Returns the exit status, 1 where a stage failed.
 
     Raises UserError for a fault in params.yaml, or one that DVC has with the project.
     """
@@ -93,7 +96,8 @@ def main(first: list[str], then: list[str]) -> int:
     faults = []
     if changed:
         with nursery.ready():
-            faults = side_by_side(first, progress) or side_by_side(then, progress)
+            for stages in groups:
+                faults = faults or side_by_side(stages, progress)
         faults = faults or follow("all", ["dvc", "--wait-for-lock", "repro"], progress)
     if not faults:
         site.build(root() / "build" / "book")
@@ -111,10 +115,10 @@ def _stop(*_) -> None:
 
 
 def _main(arguments: list[str]) -> None:
-    dashes = arguments.index("--") if "--" in arguments else len(arguments)
+    groups = [list(own) for dashes, own in itertools.groupby(arguments, "--".__eq__) if not dashes]
     signal.signal(signal.SIGTERM, _stop)
     try:
-        sys.exit(main(arguments[:dashes], arguments[dashes + 1 :]))
+        sys.exit(main(groups))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
 

@@ -60,7 +60,7 @@ class Study:
         """Return a row a run of what autoencoders make of vectors.
 
         `seen` and `unexplained` are the fraction of variance unexplained of the dictionary and of the judging part,
-        `active` the mean number of active latents (L0) there, `dead` the share of latents that no vector activates.
+        `lit` the mean number of active latents (L0) there, `dead` the share of latents that no vector activates.
         """
         codes = sae.encode(self.vectors)
         judged, again = self.parts.judging, sae.decode(codes)
@@ -69,7 +69,7 @@ class Study:
             "run": range(len(self.runs)),
             "seen": unexplained(self.vectors[:, learned], again[:, learned]).tolist(),
             "unexplained": unexplained(self.vectors[:, judged], again[:, judged]).tolist(),
-            "active": (codes[:, judged] > 0).sum(2).double().mean(1).tolist(),
+            "lit": (codes[:, judged] > 0).sum(2).double().mean(1).tolist(),
             "dead": (codes == 0).all(1).double().mean(1).tolist(),
         })
 
