@@ -9,7 +9,7 @@ from latent_factors.bench import COMPARED, beside_recbole, compared, large, read
 from latent_factors.bench_large import measure
 from latent_factors.data.atomic import read_atomic
 from latent_factors.interpret.activations import Activations
-from latent_factors.tasks import rating
+from latent_factors.tasks import prepare, rating
 
 RATIOS = [f"{model}_over_{other}_{size}" for (model, other), (sizes, _) in COMPARED.items() for size in sizes]
 ROW = {"name": str, "value": float, "unit": str, "what": str}
@@ -19,7 +19,7 @@ def check(written: dict) -> None:
     assert list(written) == ["threads", "device", "machine", "versions", "results"]
     for row in written["results"]:
         assert {key: type(value) for key, value in row.items()} == ROW
-        assert row["unit"] in ("s", "h", "ratio", "GiB", "AUC")
+        assert row["unit"] in ("s", "h", "ratio", "GiB", "AUC", "ndcg")
 
 
 def test_the_benchmark_file_has_its_schema(project, settings):
@@ -78,7 +78,9 @@ def test_the_committed_benchmark_tells_what_a_search_costs():
 
 def test_dictionaries_are_timed_and_the_committed_benchmark_has_them(settings):
     activations = Activations(torch.randn(60, 4), torch.randn(60, 4), torch.arange(60), lambda given: given)
-    rows = {row["name"]: row["value"] for row in bench_interpret.compared(activations, settings, 2)}
+    quick = settings.interpret.autoencoder.model_copy(update={"epochs": 2})
+    quick = settings.model_copy(update={"interpret": settings.interpret.model_copy(update={"autoencoder": quick})})
+    rows = {row["name"]: row["value"] for row in bench_interpret.compared(activations, quick, 2)}
     assert rows["interpret_ratio_least"] <= rows["interpret_ratio_median"] <= rows["interpret_ratio_most"]
     committed = json.loads((HOME / "reports" / "bench.json").read_text())["results"]
     assert set(rows) <= {row["name"] for row in committed}
@@ -101,6 +103,17 @@ def test_a_peer_gets_the_very_same_rows(project, settings, tmp_path):
     assert len(list((tmp_path / name).iterdir())) == 3
     assert files[-1]["rating"].tolist() == pytest.approx(sorted_by_line(task, "test"))
     assert [len(table) for table in files] == [len(rows) for _, rows in task.parts]
+
+
+def test_a_peer_gets_sequences_in_one_order(project, settings, tmp_path):
+    write_inter(project, "made", planted(users=10, items=30, rank=1, noise=0.5, filled=0.5).assign(timestamp=0.0))
+    task = prepare("sequence", "made", settings.data, settings.sequences, torch.device("cpu"))
+    name = peers.write_in_order(task, tmp_path)
+    table = read_atomic(tmp_path / name / f"{name}.inter")
+    assert table["timestamp"].is_monotonic_increasing
+    last = table.groupby("user_id")["item_id"].last()
+    events = task.interactions
+    assert last.to_dict() == {events.user[row]: events.item[row] for row in task.parts.test}
 
 
 def sorted_by_line(task, part: str) -> list[float]:

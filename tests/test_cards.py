@@ -20,7 +20,10 @@ from latent_factors.settings import load_settings
 from latent_factors.stats import Bootstrap
 
 ROW = {"dataset": "tiny", "task": "topk", "split": "random", "model": "bpr", "metric": "ndcg@10", "part": "test"}
-NAMES = ["tiny-rating-biases", "tiny-ctr-lr", "tiny-topk-bpr", "tiny-topk-popular", "tiny-release-popular_genre"]
+NAMES = [
+    "tiny-rating-biases", "tiny-ctr-lr", "tiny-topk-bpr", "tiny-topk-popular", "tiny-release-popular_genre",
+    "tiny-sequence-markov",
+]
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ EYES = {
 XYZ = np.array([[0.412456, 0.357576, 0.180438], [0.212673, 0.715152, 0.072175], [0.019334, 0.119192, 0.950304]])
 FAMILIES = [  # one idea in several tasks
     {"mean", "popular", "popular_genre"}, {"biases", "lr"}, {"mf", "fm", "bpr"}, {"als", "ials", "content_linear"},
-    {"mlp", "widedeep"}, {"neumf", "neumf_implicit"}, {"itemknn", "content_knn"},
+    {"mlp", "widedeep"}, {"neumf", "neumf_implicit"}, {"itemknn", "content_knn", "itemknn_last"},
 ]
 
 

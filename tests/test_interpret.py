@@ -31,11 +31,11 @@ from latent_factors.optimiser import Adam
 from latent_factors.runs import save_run
 from latent_factors.sections import BPR, Autoencoder, Parting, Popular
 from latent_factors.settings import load_settings
-from latent_factors.tasks import topk
+from latent_factors.tasks import prepare, topk
 
 AUTOENCODER = {
     "expansion": 2, "active": 2, "expansions": [], "actives": [], "learning_rate": 0.01, "auxiliary": 0.1,
-    "batch_size": 64, "epochs": 60, "patience": 60,
+    "batches": 8, "epochs": 60, "patience": 60,
 }
 
 
@@ -291,6 +291,27 @@ def test_vectors_put_back_give_the_same_recommendations(task):
     assert rows.sum() == len(task.parts.train)
     with pytest.raises(UserError, match="popular has no vector just before scoring; look into a model with a method"):
         Activations.of(build("popular", Popular(), task.inputs), task)
+
+
+def test_states_of_histories_put_back_give_the_same_recommendations(project):
+    """A model that reads histories: the state after the last item recommends, and all states of others may teach."""
+    write_films(project)
+    settings = load_settings()
+    task = prepare("sequence", "made", settings.data, settings.sequences, torch.device("cpu"))
+    point = settings.sequence.sasrec.model_copy(update={"dim": 4, "hidden": 4})
+    torch.manual_seed(1)
+    own = build("sasrec", point, task.inputs).eval()
+    activations = Activations.of(own, task)
+    items, _ = task.recommend(own, "test", 5)
+    assert torch.equal(task.recommend(Replayed(activations.vectors, activations.scores), "test", 5)[0], items)
+    lengths = task.histories("test")[1]
+    assert torch.equal(activations.owner.bincount(), lengths)
+    last = activations.owner.bincount().cumsum(0) - 1
+    assert torch.equal(activations.pool[last], activations.vectors)
+    some = torch.tensor([2, 7])
+    again = only(task, some).recommend(Replayed(activations.vectors[some], activations.scores), "test", 5)
+    assert torch.equal(again[0], items[some])
+    assert taken(task).counts.sum() == len(task.parts.train)
 
 
 def test_parts_are_disjoint_and_whole():

@@ -62,6 +62,23 @@ def test_a_model_of_releases_recommends_unseen_items(trained):
     assert best["score"].is_monotonic_decreasing
 
 
+def test_a_model_of_the_next_item_goes_by_the_last_one(trained):
+    model = latent_factors.load("tiny-sequence-markov")
+    events = read_atomic(trained / "data/tiny/tiny.inter").sort_values("timestamp", kind="stable")
+    own = events.loc[events["user_id"] == "u0", "item_id"].tolist()[:-1]  # the last one is test
+    best = model.recommend("u0", 1000)
+    assert not set(best["item"]) & set(own)
+    assert best["score"].is_monotonic_decreasing
+    pd.testing.assert_frame_equal(model.follow(own, 1000), best)
+    assert model.follow(["i1", own[-1]], 1)["score"][0] >= best["score"][0]  # fewer items are left out
+    with pytest.raises(UserError, match=r"sequence.markov has nothing to go by in an empty history; name at least one"):
+        model.follow([])
+    with pytest.raises(UserError, match=r"tiny has no training item i99; name one that it has, such as i\d"):
+        model.follow(["i1", "i99"])
+    with pytest.raises(UserError, match=r"tiny has no user u; name one that it has, such as u\d"):
+        model.recommend("u")
+
+
 def test_each_run_has_its_own_weights(trained):
     first, second = (latent_factors.load("tiny-topk-bpr", run) for run in (0, 1))
     assert first.settings == points("topk", "bpr", tiny.TRAINED["topk", "bpr"])[0]

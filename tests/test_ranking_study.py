@@ -69,6 +69,24 @@ def test_metrics_are_those_of_the_task_and_differences_those_of_the_metrics(repl
         assert effect["mean"] == pytest.approx(one - other, abs=3e-6)
 
 
+def test_the_next_item_is_studied_alike(replications):
+    study = replications.sequence_studies["beauty"]
+    small = {"dim": 4, "batch_size": 32, "epochs": 2, "patience": 2}
+    changed = {
+        model: {key: small.get(key, value) for key, value in values.items()} for model, values in study.models.items()
+    }
+    data = study.data.model_copy(update={"timestamp": "timestamp"})
+    study = study.model_copy(update={"dataset": "made", "data": data, "models": changed})
+    found = run(study, SEEDS, CPU, replications.statistics)
+    assert {row["model"]: row["runs"] for row in found["models"]} == {
+        "popular": 1, "markov": 1, "itemknn_last": 1, "gru4rec": 2, "sasrec": 2,
+    }
+    assert list(found["models"][0]["metrics"]) == [f"{name}@{k}" for name in ("hit", "ndcg") for k in (10, 5, 20)]
+    assert [effect["claim"] for effect in found["effects"]] == [
+        "sasrec-beats-gru4rec", "sasrec-beats-markov", "sasrec-beats-neighbours", "neighbours-match-gru4rec",
+    ]
+
+
 def test_an_unknown_model_is_one_sentence(replications):
     study = replications.ranking_studies["amazon-beauty"]
     wrong = study.model_copy(update={"models": {"directa": study.models["directau"]}})
@@ -105,10 +123,25 @@ def test_winners_go_into_the_study_and_trials_into_the_record(project, replicati
         assert {key: getattr(points[model], key) for key in winner} == winner
 
 
+def test_studies_of_the_next_item_have_a_record_of_their_own(project, replications):
+    (project / "replications" / "data").symlink_to(project / "data")
+    with edited(project / "replications" / "params.yaml") as values:
+        values["sequence_studies"]["beauty"].update(dataset="made", trials=2)
+        values["sequence_studies"]["beauty"]["data"]["timestamp"] = "timestamp"
+    load_settings.cache_clear()
+    tune_ranking.main(["beauty", "markov"])
+    trials = pd.read_csv(project / "reports" / "tuning" / "sequences.csv")
+    assert trials["name"].tolist() == ["beauty"] * 2
+    winner = json.loads(trials.loc[trials["validation"].idxmax(), "settings"])
+    load_settings.cache_clear()
+    changed = load_settings(project / "replications" / "params.yaml").sequence_studies["beauty"]
+    assert changed.models["markov"] == winner
+
+
 def test_what_cannot_be_tuned_is_one_sentence(replications):
     for words, sentence in (
         ([], "name a study of rankings in replications/params.yaml"),
-        (["beauty"], "beauty is no study of rankings in .*: choose from amazon-beauty"),
+        (["beuty"], "beuty is no study of rankings in .*: choose from amazon-beauty, beauty, sports, toys, yelp"),
         (["amazon-beauty"], "amazon-beauty has its settings from elsewhere; to tune it, raise its trials above 0"),
     ):
         with pytest.raises(UserError, match=sentence):

@@ -7,7 +7,7 @@ from conftest import planted, write_inter
 from latent_factors import tune
 from latent_factors.errors import UserError
 from latent_factors.fit import set_up
-from latent_factors.settings import load_settings
+from latent_factors.settings import TASKS, load_settings
 from latent_factors.tasks import rating
 
 BUDGET = "trials: 4, runs: 1, finalists: 0, final_runs: 3"
@@ -17,7 +17,7 @@ BUDGET = "trials: 4, runs: 1, finalists: 0, final_runs: 3"
 def small(project):
     """A project whose tuning takes seconds."""
     path = project / "params.yaml"
-    tasks = ", ".join(f"{task}: {{{BUDGET}}}" for task in ("rating", "ctr", "ctr_attributes", "topk", "release"))
+    tasks = ", ".join(f"{task}: {{{BUDGET}}}" for task in TASKS)
     budget = f"tune: {{{tasks}, search: {{curve: 2, methods: 2}}, seed: 0, dims: [1, 3]}}\n"
     text = re.sub(r"^tune:.*", budget, path.read_text(), flags=re.M | re.S)
     path.write_text(re.sub(r"epochs: \d+", "epochs: 2", text))

@@ -33,7 +33,7 @@ KEPT = {
     "reports/bench.json",
     "reports/device.json",
     "reports/experiments/k-max.png",
-    *(f"reports/tuning/{name}.csv" for name in ("rating", "ctr", "ctr_attributes", "topk", "release", "search")),
+    *(f"reports/tuning/{name}.csv" for name in (*checked.TASKS, "search")),
 }
 MADE = ("dvc.lock", "data.dvc", "replications/dvc.lock")
 SIDE_BY_SIDE = re.findall(r"^(?:TRAIN|LOOK|CHAPTERS) := (.+)$", (HOME / "Makefile").read_text(), re.MULTILINE)
@@ -42,6 +42,7 @@ TRAINED = {  # a model of each kind, for what is done with trained models
     ("topk", "popular"): {}, ("topk", "bpr"): {"dim": 3} | GRADIENT,
     ("rating", "biases"): {"user_damping": 1.0, "item_damping": 1.0}, ("ctr", "lr"): GRADIENT,
     ("release", "popular_genre"): {"damping": 1.0, "length": 0.5, "crowding": 0.5},
+    ("sequence", "markov"): {"damping": 5.0},
 }
 yaml = YAML()
 
@@ -87,8 +88,7 @@ def shrink(values: dict) -> None:
     values["seeds"]["count"] = 2
     values["statistics"].update(replicates=100, blocks=2)
     values["clicks"].update(positive_above=3.5, negative_below=3.5)
-    models = [settings for task in ("rating", "ctr", "ctr_attributes", "topk", "release")
-              for settings in values[task].values()]
+    models = [settings for task in checked.TASKS for settings in values[task].values()]
     small = {"epochs": 2, "batch_size": 256, "neighbours": 5}
     for settings in [*models, *(point for points in values["curve"].values() for point in points)]:
         settings.update({key: value for key, value in small.items() if key in settings})
@@ -139,8 +139,8 @@ def share(folder: Path, work: dict[str, Callable[[], object]]) -> None:
 
 def finish(folder: Path) -> None:
     printed = command(folder, sys.executable, "-m", "latent_factors.repro")  # what `make repro` runs
-    assert re.search(r"^stage 74 of 74: render\n", printed, re.MULTILINE)
-    assert re.search(r"^3 of 74 stages ran in .*; 71 were up to date, 0 came from DVC's cache$", printed, re.MULTILINE)
+    assert re.search(r"^stage 81 of 81: render\n", printed, re.MULTILINE)
+    assert re.search(r"^3 of 81 stages ran in .*; 78 were up to date, 0 came from DVC's cache$", printed, re.MULTILINE)
     command(folder, "git", "add", "--all")
     command(folder, "git", "commit", "--quiet", "--message", "results")
 

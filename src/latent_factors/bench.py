@@ -21,7 +21,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from latent_factors import bench_clicks, bench_interpret, bench_peers, bench_search, peers
+from latent_factors import bench_clicks, bench_interpret, bench_peers, bench_search, bench_sequences, peers
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import tell
 from latent_factors.figures import label
@@ -42,6 +42,7 @@ EPOCHS = {
         "ials", "bpr", "neumf_implicit", "lightgcn", "directau", "directau_graph", "dccf", "towers", "towers_ssl",
         "cml",
     ),
+    "sequence": ("gru4rec", "sasrec"),
 }
 COMPARED = {  # models and what an epoch of theirs is timed over, at which batches and with what else alike
     ("directau", "bpr"): ((256, 1024), {}),
@@ -119,7 +120,10 @@ def beside_recbole(settings: Settings, device: torch.device) -> list[dict]:
     python = peers.recbole()
     if python is None or settings.dataset != "ml-100k":
         return []
-    return bench_peers.speed(settings, device, python) + bench_peers.quality(settings, device, python)
+    return [
+        *bench_peers.speed(settings, device, python), *bench_peers.quality(settings, device, python),
+        *bench_sequences.beside_recbole(settings, device, python),
+    ]
 
 
 def large(settings: Settings) -> list[dict]:

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 from torch import Tensor
 
-from latent_factors import figures, ranking
+from latent_factors import figures
 from latent_factors.data.atomic import read_types
 from latent_factors.errors import UserError
 from latent_factors.fit import Task
@@ -31,7 +31,9 @@ from latent_factors.times import read_times
 WORDS = {
     "rating": "rating prediction", "ctr": "click prediction", "ctr_attributes": "click prediction without ids",
     "topk": "top-k recommendation", "release": "recommendation of unseen items",
+    "sequence": "recommendation of the next item",
 }
+RANKED = ("topk", "release", "sequence")  # tasks whose outputs are lists of items
 FIRST = {"rating": "rmse", "ctr": "auc", "ctr_attributes": "auc"}  # the metric that a list shows; else the task's own
 DOTS, COLOURS = 110, 32  # an inch of the curves' picture; with few colours it takes a third of the room
 UNITS = {"rmse": "stars", "mae": "stars", "mse": "stars²", "logloss": "nats"}
@@ -60,13 +62,19 @@ class Judged:
         """Prepare the task `name` of a data set as params.yaml cuts it."""
         protocol = getattr(settings, TASKS[name][1])
         task = prepare(name, dataset, settings.data, protocol, torch.device("cpu"))
-        if name in ("topk", "release"):
+        if name in RANKED:
             users = np.arange(len(task.relevant("validation")))
         else:
             events = task.interactions if name == "rating" else task.events
             users = None if events.user is None else events.user.codes[task.parts.validation]
         bootstrap = None if users is None else Bootstrap(users, settings.statistics, settings.seeds.count)
         return cls(name, task, protocol, bootstrap)
+
+    @property
+    def user(self) -> str:
+        """A user whom models of the task know."""
+        known = self.task.interactions.user.categories if self.name == "sequence" else self.task.features.tokens[0]
+        return known[0]
 
     @cached_property
     def example(self) -> dict[str, list]:
@@ -102,7 +110,7 @@ class Judged:
         else:
             relevant = self.task.relevant("validation")
             for k in self.task.cutoffs:
-                for name, metric in ranking.METRICS.items():
+                for name, metric in self.task.metrics.items():
                     yield f"{name}@{k}", self.bootstrap.mean(metric(outputs["hits"], relevant, k).numpy())
 
 
@@ -207,8 +215,8 @@ class Card:
     def usage(self) -> list[str]:
         """Three lines that load the model and ask it something."""
         load = f'model = latent_factors.load("{self.name}")'
-        if self.key[1] in ("topk", "release"):
-            return ["import latent_factors", load, f'model.recommend("{self.judged.task.features.tokens[0][0]}", k=10)']
+        if self.key[1] in RANKED:
+            return ["import latent_factors", load, f'model.recommend("{self.judged.user}", k=10)']
         return ["import latent_factors, pandas", load, f"model.predict(pandas.DataFrame({self.judged.example}))"]
 
     def draw(self, path: Path) -> bool:

@@ -51,6 +51,10 @@ MODELS = {  # name in params.yaml: (label, colour, marker); what is one idea in 
     "content_linear": ("linear map to iALS", GREEN, "s"),
     "cml_tower": ("CML, tower", MAGENTA, "d"),
     "cml_content": ("CML, tower and offset", WINE, "P"),
+    "markov": ("Markov chain", GREEN, "D"),
+    "itemknn_last": ("kNN of last items", BROWN, "v"),
+    "gru4rec": ("GRU4Rec", ORANGE, "s"),
+    "sasrec": ("SASRec", BLUE, "p"),
 }
 METHODS = {  # of input search: (colour, marker)
     "uniform": (BLACK, "o"),

@@ -9,13 +9,16 @@ from latent_factors.errors import UserError
 from latent_factors.fit import set_up
 from latent_factors.models import build
 from latent_factors.paths import root
-from latent_factors.predict import Clicker, Rater, Recommender
+from latent_factors.predict import Clicker, NextRecommender, Rater, Recommender
 from latent_factors.provenance import data_hash
 from latent_factors.runs import load_model, load_run
 from latent_factors.settings import TASKS, load_settings, points
 from latent_factors.tasks import prepare
 
-KINDS = {"rating": Rater, "ctr": Clicker, "ctr_attributes": Clicker, "topk": Recommender, "release": Recommender}
+KINDS = {
+    "rating": Rater, "ctr": Clicker, "ctr_attributes": Clicker, "topk": Recommender, "release": Recommender,
+    "sequence": NextRecommender,
+}
 
 
 def load(name: str, run: int = 0) -> Recommender | Rater | Clicker:

@@ -10,6 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
+from latent_factors.data.atomic import write_atomic
 from latent_factors.fit import Task
 from latent_factors.paths import root
 
@@ -65,4 +69,20 @@ def write_parts(task: Task, folder: Path) -> str:
     for part, theirs in PARTS.items():
         rows = [lines[line - 1] for line in sorted(task.lines(part))]
         (folder / name / f"{name}.{theirs}.inter").write_text("\n".join([lines[0], *rows]) + "\n", encoding="utf-8")
+    return name
+
+
+def write_in_order(task: Task, folder: Path) -> str:
+    """Write a sequence task's events as a data set of RecBole below `folder`, in their order; return its name.
+
+    The place of an event stands for its time: events of one second, which RecBole sorts as it comes, get an order.
+    """
+    name, events = f"{task.dataset}-order", task.interactions
+    table = pd.DataFrame({
+        "user_id": events.user[task.order], "item_id": events.item[task.order],
+        "timestamp": np.arange(len(events), dtype=float),
+    })
+    (folder / name).mkdir(parents=True)
+    types = {"user_id": "token", "item_id": "token", "timestamp": "float"}
+    write_atomic(table, types, folder / name / f"{name}.inter")
     return name

@@ -1,6 +1,7 @@
 """What a trained model is good for: recommendations, ratings and clicks by a data set's own names."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -21,6 +22,7 @@ from latent_factors.sections import Clicks, Data, Section
 from latent_factors.tasks.ctr import CTRTask
 from latent_factors.tasks.rating import RatingTask
 from latent_factors.tasks.release import ReleaseTask
+from latent_factors.tasks.sequence import SequenceTask
 from latent_factors.tasks.topk import TopKTask
 
 
@@ -67,7 +69,11 @@ class Recommender(Trained):
         Raises UserError for an unknown user, or one without training events.
         """
         person = self._person(str(user))
-        scores = self._scores(person).cpu().numpy()
+        return self._best(self._scores(person), k)
+
+    def _best(self, scores: Tensor, k: int) -> pd.DataFrame:
+        """Return the k best items by their scores (I,), none of those with −∞."""
+        scores = scores.cpu().numpy()
         best = np.argsort(-scores, kind="stable")[:k]
         best = best[scores[best] > -np.inf]
         return self.items.iloc[best].assign(score=scores[best]).reset_index(drop=True)
@@ -76,7 +82,7 @@ class Recommender(Trained):
     def _tokens(self) -> pd.Index:
         if isinstance(self.task, ReleaseTask):
             return self.task.interactions.item.categories[self.task.films["test"]]
-        return self.task.features.tokens[1]
+        return self.task.features.tokens[-1]
 
     def _person(self, user: str) -> Tensor:
         """Return the id of a user (1,)."""
@@ -88,8 +94,11 @@ class Recommender(Trained):
                 f"user {user} of {self.task.dataset} has no training event, so {self.name} knows nothing of them; name"
                 f" another, such as {known[0]}"
             )
-        near = difflib.get_close_matches(user, known, n=3, cutoff=0)
-        raise UserError(f"{self.task.dataset} has no user {user}; name one that it has, such as {', '.join(near)}")
+        raise UserError(self._unknown("user", user, known))
+
+    def _unknown(self, what: str, name: str, known: pd.Index) -> str:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0)
+        return f"{self.task.dataset} has no {what} {name}; name one that it has, such as {', '.join(near)}"
 
     def _scores(self, person: Tensor) -> Tensor:
         """Return the score of each item that is ranked (I,), −∞ for those the user has in training."""
@@ -98,6 +107,51 @@ class Recommender(Trained):
         scores = self.module.scorer()(person)
         scores[self.task.inputs.history.cells(person)] = -torch.inf
         return scores[0]
+
+
+@dataclass(frozen=True)
+class NextRecommender(Recommender):
+    """A model of the task sequence: what comes next after what a user took, or after any items.
+
+    Of a user it sees what it sees when it is tested: all events but the last one, and of those the last L.
+    """
+
+    task: SequenceTask
+
+    @torch.no_grad()
+    def follow(self, items: Sequence[object], k: int = 10) -> pd.DataFrame:
+        """Return the k best items to come after some items, the oldest first, as `recommend` does for a user.
+
+        `items` are the data set's own names. None of them is recommended, unless the task ranks histories too.
+
+        Raises UserError for an item that training has not seen, and when there is no item.
+        """
+        known = self._tokens
+        names = [str(item) for item in items]
+        if not names:
+            raise UserError(f"{self.name} has nothing to go by in an empty history; name at least one item")
+        for name in names:
+            if name not in known:
+                raise UserError(self._unknown("training item", name, known))
+        numbers = torch.from_numpy(known.get_indexer(names)).to(self.task.ids.device)
+        return self._best(self._after(numbers[None, -self.task.length :], numbers), k)
+
+    def _person(self, user: str) -> Tensor:
+        known = self.task.interactions.user.categories
+        if user not in known:
+            raise UserError(self._unknown("user", user, known))
+        return torch.tensor([known.get_loc(user)], device=self.task.ids.device)
+
+    def _scores(self, person: Tensor) -> Tensor:
+        before = self.task.earlier["test"]
+        return self._after(before.last(person)[0], before.items[before.starts[person] : before.starts[person + 1]])
+
+    def _after(self, history: Tensor, had: Tensor) -> Tensor:
+        """Return the score of each item (I,) after a history (1, L), −∞ for those the user `had` (m,)."""
+        scores = self.module.scorer()(history)[0]
+        if not self.task.rank_history:
+            scores[had] = -torch.inf
+        return scores
 
 
 @dataclass(frozen=True)

@@ -6,4 +6,8 @@ CLAIMS = {  # the model whose test ndcg should be larger, and the other
     "graph-helps-directau": ("directau_graph", "directau"),
     "cml-beats-bpr": ("cml", "bpr"),
     "features-help-cml": ("cml_features", "cml"),
+    "sasrec-beats-gru4rec": ("sasrec", "gru4rec"),
+    "sasrec-beats-markov": ("sasrec", "markov"),
+    "sasrec-beats-neighbours": ("sasrec", "itemknn_last"),
+    "neighbours-match-gru4rec": ("itemknn_last", "gru4rec"),
 }

@@ -15,7 +15,7 @@ from latent_factors.ranking_claims import CLAIMS
 from latent_factors.sections import Compute, RankingStudy, Section, Seeds, Statistics
 from latent_factors.settings import points
 from latent_factors.stats import Bootstrap
-from latent_factors.tasks import topk
+from latent_factors.tasks import prepare, topk
 
 NAMES = ("mean", "low", "high")
 
@@ -26,11 +26,12 @@ def run(study: RankingStudy, seeds: Seeds, compute: Compute, statistics: Statist
     Raises UserError for anything wrong with the data or the settings.
     """
     trained = settings(study)
-    task = topk.prepare(study.dataset, study.data, study.protocol, set_up(compute))
+    task = prepare(study.task, study.dataset, study.data, study.protocol, set_up(compute))
     lists = {}
     for model, point in trained.items():
-        own = derive_seeds(seeds, f"topk.{model}")[: seeds.count if point.random else 1]
-        lists[model] = spread(functools.partial(hits, task, model, point), own, compute)
+        name = f"{study.task}.{model}"
+        own = derive_seeds(seeds, name)[: seeds.count if point.random else 1]
+        lists[model] = spread(functools.partial(hits, task, name, point), own, compute)
     device = torch.cuda.get_device_name() if task.ids.is_cuda else "cpu"
     return summary(study, task, lists, statistics, seeds.count, device)
 
@@ -40,13 +41,13 @@ def settings(study: RankingStudy) -> dict[str, Section]:
 
     Raises UserError for an unknown model, or settings that do not fit it.
     """
-    return {model: points("topk", model, values)[0] for model, values in study.models.items()}
+    return {model: points(study.task, model, values)[0] for model, values in study.models.items()}
 
 
-def hits(task: topk.TopKTask, model: str, point: Section, seed: int) -> Tensor:
-    """Train one model under one seed; return which places of each user's test list are hits (U, k)."""
-    make = functools.partial(build, model, point, task.inputs)
-    trained, _, _ = fit_run(f"topk.{model}  seed {seed}", make, task, point, seed)
+def hits(task: topk.TopKTask, name: str, point: Section, seed: int) -> Tensor:
+    """Train TASK.MODEL under one seed; return which places of each user's test list are hits (U, k)."""
+    make = functools.partial(build, name.split(".")[1], point, task.inputs)
+    trained, _, _ = fit_run(f"{name}  seed {seed}", make, task, point, seed)
     return task.outputs(trained, "test")["hits"].cpu()
 
 
@@ -68,7 +69,7 @@ def summary(
     def interval(replicates: np.ndarray) -> dict[str, float]:
         return {name: round(value, 6) for name, value in zip(NAMES, judge.interval(replicates), strict=True)}
 
-    cutoff = study.protocol.cutoffs[0]
+    cutoff, kept = study.protocol.cutoffs[0], [name for name in ("recall", "hit", "ndcg") if name in task.metrics]
     ndcg = {model: values(model, "ndcg", cutoff) for model in stacked}
     return {
         "dataset": study.dataset, "rows": {part: len(own) for part, own in task.parts}, "users": len(relevant),
@@ -78,7 +79,7 @@ def summary(
                 "model": model, "runs": len(own), "settings": study.models[model],
                 "metrics": {
                     f"{name}@{k}": interval(values(model, name, k))
-                    for name, k in product(("recall", "ndcg"), study.protocol.cutoffs)
+                    for name, k in product(kept, study.protocol.cutoffs)
                 },
             }
             for model, own in stacked.items()

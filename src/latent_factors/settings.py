@@ -16,7 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from latent_factors.errors import UserError, tell
 from latent_factors.paths import root
-from latent_factors.sections import CTR, CMLFeatures, Rating, Release, Replications, Section, Settings, TopK
+from latent_factors.sections import CTR, CMLFeatures, NextItem, Rating, Release, Replications, Section, Settings, TopK
 
 S = TypeVar("S", bound=Section)
 
@@ -73,6 +73,7 @@ TASKS: dict[str, tuple[type[Section], str]] = {  # the models' settings, and the
     "ctr_attributes": (CTR, "clicks"),
     "topk": (TopK, "ranking"),
     "release": (Release, "releases"),
+    "sequence": (NextItem, "sequences"),
 }
 STUDIED: dict[str, dict[str, type[Section]]] = {"topk": {"cml_features": CMLFeatures}}  # models of studies alone
 

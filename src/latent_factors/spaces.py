@@ -147,6 +147,23 @@ def _cml_content(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     return _cml_tower(trial, frequency) | {"pull": log(trial, "pull", 0.01, 100)}
 
 
+def _markov(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return {"damping": log(trial, "damping", 0.1, 1e4)}
+
+
+def _itemknn_last(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return _itemknn(trial, frequency) | {"decay": round(trial.suggest_float("decay", 0.1, 1), 2)}
+
+
+def _sequential(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    dropout = {"dropout": round(trial.suggest_float("dropout", 0, 0.6), 2)}
+    return dropout | _adam(trial, 1e-3, 2e-2) | _ridge(trial, frequency, 1e-6, 0.1, bias=False)
+
+
+def _sasrec(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return {"layers": trial.suggest_int("layers", 1, 2)} | _sequential(trial, frequency)
+
+
 def _clicks(trial: optuna.Trial, frequency: float, bias: bool) -> dict[str, float]:
     return _adam(trial, 5e-4, 2e-2) | _ridge(trial, frequency, 1e-3, 1, bias=bias)
 
@@ -179,6 +196,9 @@ SPACES: dict[str, dict[str, Space]] = {
     "release": {
         "popular_genre": _popular_genre, "content_knn": _content_knn, "content_linear": _content_linear,
         "cml_tower": _cml_tower, "cml_content": _cml_content,
+    },
+    "sequence": {
+        "markov": _markov, "itemknn_last": _itemknn_last, "gru4rec": _sequential, "sasrec": _sasrec,
     },
 }
 STUDIED: dict[str, dict[str, Space]] = {"topk": {"cml_features": _cml_features}}  # models of studies alone

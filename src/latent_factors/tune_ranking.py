@@ -3,7 +3,7 @@
     python -m latent_factors.tune_ranking STUDY [MODEL ...]    by default every model that has something to tune
 
 Each model gets the study's trials of optuna's TPE sampler with a fixed seed, judged by one run. Every trial goes into
-reports/tuning/ranking.csv.
+reports/tuning/ranking.csv, those of the next item into sequences.csv.
 """
 
 import contextlib
@@ -20,9 +20,11 @@ from latent_factors.ranking_study import settings
 from latent_factors.sections import RankingStudy, Seeds
 from latent_factors.settings import load_settings
 from latent_factors.spaces import space
-from latent_factors.tasks import topk
+from latent_factors.tasks import prepare
 from latent_factors.tune import best, edited, try_settings
 from latent_factors.tuning_record import record
+
+RECORDS = {"ranking_studies": "ranking", "sequence_studies": "sequences"}  # of a kind of studies in reports/tuning
 
 
 def tune(name: str, models: list[str]) -> None:
@@ -31,36 +33,37 @@ def tune(name: str, models: list[str]) -> None:
     Raises UserError for a name that is no study of rankings, one that has no trials, or a model that it has not.
     """
     path = root() / "replications" / "params.yaml"
-    studies, whole = load_settings(path).ranking_studies, load_settings()
+    replications, whole = load_settings(path), load_settings()
+    studies = {own: (kind, study) for kind in RECORDS for own, study in getattr(replications, kind).items()}
     if name not in studies:
         raise UserError(f"{name} is no study of rankings in replications/params.yaml: choose from {', '.join(studies)}")
-    study = studies[name]
+    kind, study = studies[name]
     if not study.trials:
         raise UserError(f"{name} has its settings from elsewhere; to tune it, raise its trials above 0")
-    tunable = [model for model in settings(study) if space("topk", model)]
+    tunable = [model for model in settings(study) if space(study.task, model)]
     unknown = [model for model in models if model not in tunable]
     if unknown:
         raise UserError(f"{name} has no model {unknown[0]} to tune: choose from {', '.join(tunable)}")
     with contextlib.chdir(path.parent):
-        task = topk.prepare(study.dataset, study.data, study.protocol, set_up(whole.compute))
+        task = prepare(study.task, study.dataset, study.data, study.protocol, set_up(whole.compute))
     chosen = models or tunable
     tried = dict(zip(chosen, spread(functools.partial(_tune, study, task, whole.tune.seed), chosen, whole.compute),
                      strict=True))
     with edited(path) as values:
         for model, rows in tried.items():
-            own = values["ranking_studies"][name]["models"][model]
+            own = values[kind][name]["models"][model]
             own.update(best(dict(own), rows, task))
-    rows = record("ranking", name, study.dataset, tried, f"validation_{task.metric}")
+    rows = record(RECORDS[kind], name, study.dataset, tried, f"validation_{task.metric}")
     print(f"{name}: best validation {task.metric} of {study.trials} trials each:")
     print(rows.groupby("model", sort=False)["validation"].max().to_string())
 
 
 def _tune(study: RankingStudy, task: Task, seed: int, model: str) -> list[dict]:
     """Return a row a trial of a model."""
-    runs = derive_seeds(Seeds(root=seed, count=1), f"tune/topk.{model}")
+    runs = derive_seeds(Seeds(root=seed, count=1), f"tune/{study.task}.{model}")
     sampler = optuna.samplers.TPESampler(seed=seed)
     base = settings(study)[model].model_dump()
-    return try_settings("topk", model, base, task, runs, study.trials, sampler)[0]
+    return try_settings(study.task, model, base, task, runs, study.trials, sampler)[0]
 
 
 def main(words: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Who has which items: the interactions of users as rows of item numbers."""
+"""Who has which items: the interactions of users as rows of item numbers, as sets and in order."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +23,7 @@ class Histories:
 
     @classmethod
     def of(cls, users: Tensor, items: Tensor, number: int, catalogue: int) -> "Histories":
-        """Gather pairs (n,) of users below `number` and items below `catalogue`; no pair may occur twice."""
+        """Gather pairs (n,) of users below `number` and items below `catalogue`; for `others` none may occur twice."""
         order = (users * catalogue + items).argsort()
         counts = torch.bincount(users, minlength=number)
         return cls(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), items[order], catalogue)
@@ -75,3 +75,60 @@ class Histories:
         owner = torch.arange(len(self.counts), device=self.items.device).repeat_interleave(self.counts)
         place = torch.arange(len(self.items), device=self.items.device) - self.starts[owner]
         return owner * (self.catalogue + 1) + self.items - place
+
+
+@dataclass(frozen=True)
+class ItemSequences:
+    """What U users took, in order, out of a catalogue of I.
+
+    Where sequences stand side by side they are filled up to the right with I, which is no item.
+
+    Attributes:
+        starts: (U + 1,) where each user's items begin in `items`.
+        items: (n,) item numbers below I, the oldest of a user first.
+        catalogue: I.
+        length: L, how many items in a row a model sees at most.
+    """
+
+    starts: Tensor
+    items: Tensor
+    catalogue: int
+    length: int
+
+    @classmethod
+    def of(cls, users: Tensor, items: Tensor, number: int, catalogue: int, length: int) -> "ItemSequences":
+        """Gather pairs (n,) of ascending users below `number` and items, in order within a user."""
+        counts = torch.bincount(users, minlength=number)
+        return cls(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), items, catalogue, length)
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """How many items each user has (U,)."""
+        return self.starts.diff()
+
+    def last(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the last L items of some users (B, L) and how many they are (B,)."""
+        end, lengths = self.starts[users + 1], self.counts[users].clamp(max=self.length)
+        return self._cut(end - lengths, lengths, self.length), lengths
+
+    def windows(self, generator: torch.Generator) -> Tensor:
+        """Cut every sequence into windows (W, L + 1), in each of which all items but the first are to be predicted.
+
+        A window begins with the last item of the one before it, so every item but a user's first is predicted once. A
+        sequence that needs several windows has its first cut at a place that is drawn each time.
+        """
+        wanted = (self.counts - 1).clamp(min=0)  # (U,) items to be predicted
+        drawn = torch.rand(len(wanted), generator=generator, device=wanted.device, dtype=torch.float64)
+        first = torch.where(wanted > self.length, 1 + (drawn * self.length).long(), wanted)
+        number = (wanted > 0) + (wanted - first + self.length - 1) // self.length
+        owner = torch.arange(len(number), device=number.device).repeat_interleave(number)
+        place = torch.arange(len(owner), device=number.device) - (number.cumsum(0) - number)[owner]
+        begin = (first[owner] + (place - 1) * self.length).clamp(min=0)
+        end = torch.minimum(first[owner] + place * self.length, wanted[owner])
+        return self._cut(self.starts[owner] + begin, end - begin + 1, self.length + 1)
+
+    def _cut(self, begin: Tensor, lengths: Tensor, width: int) -> Tensor:
+        """Return runs of `lengths` (B,) items from where they begin (B,), filled up to a width (B, width)."""
+        place = torch.arange(width, device=begin.device)
+        inside = place < lengths[:, None]
+        return self.items[torch.where(inside, begin[:, None] + place, 0)].masked_fill(~inside, self.catalogue)

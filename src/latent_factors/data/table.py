@@ -39,13 +39,13 @@ class Interactions:
         return len(self.line)
 
 
-def load_interactions(dataset: str, data: Data, rated: bool = True) -> Interactions:
+def load_interactions(dataset: str, data: Data, rated: bool = True, repeats: bool = False) -> Interactions:
     """Read data/<dataset>/<dataset>.inter.
 
-    A pair of user and item that occurs twice is refused, or (`data.duplicates: last`) kept once: its
-    latest event, by timestamp where there is one, else by line. Users and items with fewer ratings than
-    `data.min_user_ratings` and `data.min_item_ratings` are then dropped, repeatedly until all have enough. With
-    `rated=False` the data set need not have ratings.
+    A pair of user and item that occurs twice is refused, or (`data.duplicates: last`) kept once: its latest event, by
+    timestamp where there is one, else by line. Whoever can use `repeats` gets all of them with `keep`. Users and items
+    with fewer ratings than `data.min_user_ratings` and `data.min_item_ratings` are then dropped, repeatedly until all
+    have enough. With `rated=False` the data set need not have ratings.
 
     Raises UserError for a missing file or column, a missing token or rating, a repeated pair, nothing left.
     """
@@ -54,7 +54,7 @@ def load_interactions(dataset: str, data: Data, rated: bool = True) -> Interacti
     wanted = {data.user: "data.user", data.item: "data.item"} | ({data.rating: "data.rating"} if rated else {})
     require(table, path, wanted, data)
     table["line"] = np.arange(2, len(table) + 2)
-    kept = _deduplicated(table, path, data)
+    kept = table if repeats and data.duplicates == "keep" else _deduplicated(table, path, data)
     dense = _dense(kept, data)
     if dense.empty:
         raise UserError(
@@ -97,7 +97,7 @@ def _deduplicated(table: pd.DataFrame, path: Path, data: Data) -> pd.DataFrame:
     repeated = table.duplicated(pair).to_numpy()
     if not repeated.any():
         return table
-    if data.duplicates == "refuse":
+    if data.duplicates != "last":
         row = table.iloc[int(repeated.argmax())]
         raise UserError(
             f"{path}, line {row['line']}: user {row[data.user]} rated item {row[data.item]} before"

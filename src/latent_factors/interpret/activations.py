@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from latent_factors.data.histories import Histories
 from latent_factors.errors import UserError
 from latent_factors.sections import Parting
+from latent_factors.tasks.sequence import SequenceTask
 from latent_factors.tasks.topk import TopKTask
 
 Scores = Callable[[Tensor], Tensor]
@@ -20,12 +21,13 @@ Scores = Callable[[Tensor], Tensor]
 class Activations:
     """What a trained recommender holds of the U users of the test part, in the order of `task.persons["test"]`.
 
-    All vectors are divided by one number, so that their root mean square distance from their mean is 1. The order of a
-    user's scores does not change by it.
+    All vectors are divided by one number, so that the root mean square distance of `vectors` from their mean is 1. The
+    order of a user's scores does not change by it.
 
     Attributes:
         vectors: (U, K) the vector from which the user's test recommendations come.
-        pool: (n, K) all vectors that a dictionary may be learned from; for a model with one vector a user, the same.
+        pool: (n, K) all vectors that a dictionary may be learned from: of a model that reads a history, the state after
+            each of its items; of others, which have one vector a user, the same.
         owner: (n,) the place of each one's user below U.
         scores: what makes scores of vectors.
     """
@@ -38,19 +40,26 @@ class Activations:
     @classmethod
     @torch.no_grad()
     def of(cls, model: nn.Module, task: TopKTask) -> "Activations":
-        """Read them from a model whose scores are products of its `vectors` of users and of items.
+        """Read them from a model whose scores are products with vectors of items.
 
-        Raises UserError for a model without `vectors`.
+        It either has a method `vectors` for users and items, or reads histories: see `models.sequential`.
+
+        Raises UserError for another model.
         """
-        if not hasattr(model, "vectors"):
+        if hasattr(model, "read"):
+            vectors, pool, owner = _states(model, task)
+            items = model.items()
+        elif hasattr(model, "vectors"):
+            vectors = pool = model.vectors(_ids(task))
+            owner, items = torch.arange(len(vectors), device=vectors.device), model.vectors(task.inputs.items)
+        else:
             raise UserError(
                 f"{type(model).__module__.rpartition('.')[2]} has no vector just before scoring; look into a model with"
-                " a method `vectors`"
+                " a method `vectors` or `read`"
             )
-        items = model.vectors(task.inputs.items)
-        vectors = model.vectors(_ids(task))
-        vectors = vectors / (vectors - vectors.mean(0)).square().sum(1).mean().sqrt()
-        return cls(vectors, vectors, torch.arange(len(vectors), device=vectors.device), lambda given: given @ items.T)
+        scale = (vectors - vectors.mean(0)).square().sum(1).mean().sqrt()
+        items = items.clone()  # the model may change
+        return cls(vectors / scale, pool / scale, owner, lambda given: given @ items.T)
 
 
 def _ids(task: TopKTask) -> Tensor:
@@ -58,6 +67,16 @@ def _ids(task: TopKTask) -> Tensor:
     of_person = task.ids.new_zeros(int(task.person.max()) + 1)
     of_person[task.person] = task.ids[:, 0]
     return of_person[task.persons["test"]]
+
+
+def _states(model: nn.Module, task: SequenceTask) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the state at the end of each test user's history (U, K), all states (n, K), and whose they are (n,)."""
+    histories, lengths = task.histories("test")
+    lengths = lengths.clamp(min=1)
+    states = model.read(histories[:, : int(lengths.max())], lambda values: values)  # (U, L, K)
+    users, places = (torch.arange(size, device=states.device) for size in states.shape[:2])
+    true = places < lengths[:, None]
+    return states[users, lengths - 1], states[true], users[:, None].expand_as(true)[true]
 
 
 def taken(task: TopKTask) -> Histories:

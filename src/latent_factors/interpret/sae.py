@@ -90,7 +90,8 @@ def unexplained(x: Tensor, reconstruction: Tensor) -> Tensor:
 def train(x: Tensor, held: Tensor, width: int, active: int, settings: Autoencoder, seed: int) -> SparseAutoencoders:
     """Train S autoencoders on vectors x (S, n, K) until held-out ones (S, m, K) are reconstructed no better.
 
-    Each run of the model keeps its own best epoch. A latent is dead if it was not active in the epoch before.
+    An epoch passes all vectors in `settings.batches` steps. Each run of the model keeps its own best epoch. A latent is
+    dead if it was not active in the epoch before.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -103,7 +104,8 @@ def train(x: Tensor, held: Tensor, width: int, active: int, settings: Autoencode
     dead = torch.zeros(len(x), width, dtype=torch.bool, device=x.device)
     for _ in range(settings.epochs):
         alive = torch.zeros_like(dead)
-        for rows in torch.randperm(x.shape[1], generator=generator, device=x.device).split(settings.batch_size):
+        order = torch.randperm(x.shape[1], generator=generator, device=x.device)
+        for rows in order.tensor_split(min(settings.batches, len(order))):
             loss, fired = sae.loss(x[:, rows], variance, dead, settings.auxiliary)
             optimiser.zero_grad()
             loss.sum().backward()

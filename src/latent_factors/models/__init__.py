@@ -7,7 +7,7 @@ from importlib import import_module
 from torch import Tensor, nn
 
 from latent_factors.data.attributes import Attributes
-from latent_factors.data.histories import Histories
+from latent_factors.data.histories import Histories, ItemSequences
 from latent_factors.data.lists import Lists
 from latent_factors.embedding import UniformTable
 from latent_factors.sections import Section
@@ -27,6 +27,8 @@ class Inputs:
         history: for top-k recommendation, the training items of each user id.
         attributes: for top-k recommendation, reads what else is known of users and items; its argument is how many of
             them share a value that is not rare.
+        sequences: for recommending the next item, the training items of each user in order; there ids are item
+            numbers, and the id that stands for what is not seen fills rows up.
         content: for recommending unseen items, what the items of training tell of themselves, (I, ...) by kind.
     """
 
@@ -38,6 +40,7 @@ class Inputs:
     history: Histories | None = None
     lists: Lists | None = None
     attributes: Callable[[int], Attributes] | None = None
+    sequences: ItemSequences | None = None
     content: dict[str, Tensor] | None = None
 
 

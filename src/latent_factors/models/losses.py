@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 LEAST = 1e-12  # by which a vector is divided at least
 ROUND = 32
+TINY = torch.finfo(torch.float32).tiny
+BLOCK = 2**20  # logits of a softmax over items at a time: 4 MiB
 FAR = -1e4  # takes an item out of a softmax; not −∞, which has no gradient where nothing else is left
 
 
@@ -56,6 +58,41 @@ def batch_softmax(scores: Tensor, user: Tensor, item: Tensor, copies: Tensor, lo
     corrected = scores - log_q
     others = (corrected + (copies.log() + FAR * taken)).logsumexp(1)  # (U,)
     return F.softplus(others[user] - corrected[user, item]).mean()
+
+
+def softmax(states: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean of −ln (e^(h_b · e_t) / Σ_i e^(h_b · e_i)) () over states h (B, K), t their targets (B,).
+
+    The choice is among all items, of vectors e (I, K).
+    """
+    return _Softmax.apply(states, items, targets)
+
+
+class _Softmax(Function):
+    """The same. Its gradients are made with it, block by block, so that no matrix (B, I) leaves the cache."""
+
+    @staticmethod
+    def forward(context, states: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+        total, ours, theirs = states.new_zeros(()), torch.empty_like(states), torch.zeros_like(items)
+        for rows in torch.arange(len(states), device=states.device).split(max(1, BLOCK // len(items))):
+            near = states[rows] @ items.T
+            place = torch.arange(len(rows), device=rows.device), targets[rows]
+            near = near.softmax(1)
+            total -= near[place].clamp(min=TINY).log().sum()
+            near[place] -= 1
+            ours[rows] = near @ items
+            theirs.addmm_(near.T, states[rows])
+        context.save_for_backward(ours, theirs)
+        return total / len(states)
+
+    @staticmethod
+    @once_differentiable
+    def backward(context, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        ours, theirs = context.saved_tensors
+        scale = gradient / len(ours)
+        return ours * scale, theirs * scale, None
+
+
 def covariance(points: Tensor) -> Tensor:
     """Return Σ_{k ≠ l} C_kl² () for the covariance C (K, K) of the coordinates of points (N, K).
 

@@ -4,7 +4,7 @@ Nothing has a default: every value stands in params.yaml and nowhere else. So th
 stage but the check of params.yaml depends on them.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,8 @@ class Settings(Section):
     topk: TopK
     releases: Releases
     release: Release
+    sequences: Sequences
+    sequence: NextItem
     ablation: Ablation
     curve: Curve
     interpret: Interpret
@@ -68,11 +70,19 @@ class RankingStudy(Section):
     `trials` is what tuning spends on each; none where the settings come from elsewhere.
     """
 
+    task: ClassVar[str] = "topk"
     dataset: str
     data: Data
     protocol: Ranking
     models: Annotated[dict[str, dict], Field(min_length=1)]
     trials: Annotated[int, Field(ge=0)]
+
+
+class SequenceStudy(RankingStudy):
+    """The same of the next item, with names in `sequence`."""
+
+    task: ClassVar[str] = "sequence"
+    protocol: Sequences
 
 
 class DCCFStudy(Section):
@@ -121,5 +131,6 @@ class Replications(Section):
     studies: dict[str, Study]
     click_studies: dict[str, ClickStudy]
     ranking_studies: dict[str, RankingStudy]
+    sequence_studies: dict[str, SequenceStudy]
     dccf: DCCFStudy
     towers: TowersStudy

@@ -315,6 +315,42 @@ class Release(Section):
     cml_content: CMLContent
 
 
+class Markov(Exact):
+    """Transitions between items that follow each other; `damping` events more go by popularity."""
+
+    damping: Rate
+
+
+class ItemKNNLast(ItemKNN):
+    """Neighbours of the last items; one step further back counts `decay` times as much."""
+
+    decay: Annotated[float, Field(gt=0, le=1)]
+
+
+class GRU4Rec(Gradient):
+    """A recurrent network over the items."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class SASRec(GRU4Rec):
+    """Causal self-attention: `layers` of `heads`, and in each a network with `hidden` units."""
+
+    layers: Count
+    heads: Count
+    hidden: Count
+
+
+class NextItem(Section):
+    """Recommendation of the next item: a section a model."""
+
+    popular: Popular
+    markov: Markov
+    itemknn_last: ItemKNNLast
+    gru4rec: GRU4Rec
+    sasrec: SASRec
+
+
 class Ablation(Section):
     """What is changed in a model's setting, one change after the other; each makes a point of its own."""
 

@@ -14,7 +14,7 @@ class Data(Section):
     item: str
     rating: str
     timestamp: str
-    duplicates: Literal["refuse", "last"]
+    duplicates: Literal["refuse", "last", "keep"]
     min_user_ratings: Count
     min_item_ratings: Count
 
@@ -63,6 +63,15 @@ class Releases(Section):
     cutoffs: Annotated[list[Count], Field(min_length=1)]
 
 
+class Sequences(Section):
+    """How the events of a user are put in order, how many of them a model sees, and what is ranked and judged."""
+
+    order: Literal["time", "file"]
+    length: Count
+    rank_history: bool
+    cutoffs: Annotated[list[Count], Field(min_length=1)]
+
+
 class Clicks(Section):
     """How events become clicks, columns become fields, and both are cut."""
 
@@ -102,7 +111,7 @@ class Autoencoder(Section):
     actives: list[Count]
     learning_rate: Rate
     auxiliary: Strength
-    batch_size: Count
+    batches: Count
     epochs: Count
     patience: Count
 
@@ -180,6 +189,7 @@ class Tune(Section):
     ctr_attributes: Budget
     topk: Budget
     release: Budget
+    sequence: Budget
     search: SearchBudget
     seed: Seed
     dims: Annotated[list[Count], Field(min_length=1)]

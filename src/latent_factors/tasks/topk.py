@@ -51,6 +51,7 @@ class TopKTask:
     known: np.ndarray | None = None
 
     larger_is_better = True
+    metrics = ranking.METRICS
 
     @property
     def metric(self) -> str:
@@ -72,9 +73,14 @@ class TopKTask:
         return len(self.parts.train)
 
     @property
+    def people(self) -> int:
+        """How many users the data set has."""
+        return len(self.interactions.user.categories)
+
+    @property
     def catalogue(self) -> int:
         """I, the number of items seen in training."""
-        return len(self.features.tokens[1])
+        return len(self.features.tokens[-1])
 
     @cached_property
     def frequency(self) -> Tensor:
@@ -84,7 +90,7 @@ class TopKTask:
     @property
     def popularity(self) -> Tensor:
         """How many training events hold each item of the catalogue (I,)."""
-        first = int(self.features.starts[1])
+        first = int(self.features.starts[-1])
         return self.frequency[first : first + self.catalogue]
 
     @cached_property
@@ -195,7 +201,7 @@ class TopKTask:
         relevant = self.relevant(part).to(outputs["hits"].device)
         return {
             f"{name}@{k}": metric(outputs["hits"], relevant, k).mean()
-            for k in self.cutoffs for name, metric in ranking.METRICS.items()
+            for k in self.cutoffs for name, metric in self.metrics.items()
         }
 
     @cached_property
@@ -221,7 +227,7 @@ class TopKTask:
     @cached_property
     def _user(self) -> Tensor:
         """The id of each user of the data set."""
-        user = self.ids.new_zeros(int(self.person.max()) + 1)
+        user = self.ids.new_zeros(self.people)
         user[self.person] = self.ids[:, 0]
         return user
 
@@ -233,9 +239,9 @@ class TopKTask:
 
     def _gather(self, rows: np.ndarray) -> Histories:
         """Return the events of some rows on items of the catalogue, by user of the data set."""
-        items = self.ids[rows, 1] - int(self.features.starts[1])
+        items = self.ids[rows, -1] - int(self.features.starts[-1])
         known = items < self.catalogue
-        return Histories.of(self.person[rows][known], items[known], len(self._user), self.catalogue)
+        return Histories.of(self.person[rows][known], items[known], self.people, self.catalogue)
 
 
 def prepare(dataset: str, data: Data, settings: Ranking, device: torch.device) -> TopKTask:

@@ -1,0 +1,69 @@
+"""The part of the benchmark that sets SASRec beside RecBole's: speed and quality on the same split."""
+
+import contextlib
+import functools
+import io
+import statistics
+import tempfile
+from pathlib import Path
+
+import torch
+
+from latent_factors import peers
+from latent_factors.fit import Adam, Task, derive_seeds, fit
+from latent_factors.models import build
+from latent_factors.sections import SASRec, Seeds, Settings
+from latent_factors.tasks import prepare
+from latent_factors.timing import clock
+
+SEEDS = 3  # of ours
+EPOCHS = 3  # of ours that are timed
+MOST_EPOCHS = 100
+THEIRS = {"dim": 64, "layers": 2, "heads": 2, "hidden": 256}  # RecBole's sizes
+
+
+def beside_recbole(settings: Settings, device: torch.device, python: Path) -> list[dict]:
+    """Compare an epoch of SASRec, and its test ndcg where all items are ranked, with RecBole's.
+
+    RecBole's model has its defaults and one seed, as one of its trainings takes the better part of an hour: each item
+    is predicted from a history of its own, where ours predicts all items of a window at once. Ours has the setting of
+    params.yaml for quality, and RecBole's sizes for speed. Both stop by validation.
+    """
+    protocol = settings.sequences.model_copy(update={"rank_history": True})  # RecBole ranks all items
+    problem, threads = prepare("sequence", settings.dataset, settings.data, protocol, device), settings.compute.threads
+    k = protocol.cutoffs[0]
+    with tempfile.TemporaryDirectory() as folder:
+        same = peers.write_in_order(problem, Path(folder))
+        config = {
+            "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"},
+            "train_neg_sample_args": None, "MAX_ITEM_LIST_LENGTH": protocol.length, "topk": protocol.cutoffs,
+            "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        }
+        theirs = peers.run(python, "SASRec", same, threads, MOST_EPOCHS, config, Path(folder))
+    base = settings.sequence.sasrec
+    sized = base.model_copy(update=THEIRS)
+    trainer = Adam("sequence.sasrec", build("sasrec", sized, problem.inputs).to(device), problem, sized, seed=0)
+    trainer.epoch(1)  # to warm up
+    epoch = statistics.median(clock(functools.partial(trainer.epoch, 1)) for _ in range(EPOCHS))
+    reached = statistics.mean(_quality(base, problem))
+    peer = theirs["test"][f"ndcg@{k}"]
+    return [
+        {
+            "name": "recbole_epoch_sasrec", "value": theirs["epoch_s"] / epoch, "unit": "ratio",
+            "what": f"sasrec, 64 dimensions, 2 layers, length {protocol.length}: RecBole's epoch in seconds"
+            f" ({theirs['epoch_s']:.1f}) over ours ({epoch:.2f})",
+        },
+        {
+            "name": "recbole_ndcg_sasrec", "value": reached - peer, "unit": "ndcg",
+            "what": f"sasrec, the same split, all items ranked: our test ndcg@{k} ({reached:.4f}, mean of {SEEDS}"
+            f" seeds) less RecBole's ({peer:.4f}, its defaults)",
+        },
+    ]
+
+
+def _quality(base: SASRec, problem: Task) -> list[float]:
+    """Return the test ndcg of some runs of SASRec."""
+    runs = derive_seeds(Seeds(root=0, count=SEEDS), "bench/sasrec")
+    with contextlib.redirect_stderr(io.StringIO()):  # no line an epoch here
+        trained = fit("sequence.sasrec", lambda: build("sasrec", base, problem.inputs), problem, base, runs).models
+    return [problem.measure(problem.outputs(one, "test"), "test")[problem.metric].item() for one in trained]
