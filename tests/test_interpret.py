@@ -35,7 +35,7 @@ from latent_factors.tasks import prepare, topk
 
 AUTOENCODER = {
     "expansion": 2, "active": 2, "expansions": [], "actives": [], "learning_rate": 0.01, "auxiliary": 0.1,
-    "batches": 8, "epochs": 60, "patience": 60,
+    "vectors": 1000, "batches": 8, "epochs": 60, "patience": 60,
 }
 
 
@@ -361,6 +361,8 @@ def test_a_study_of_made_data(task, project):
     sae = study.learned(after, 2, 2)
     changed = [dataclasses.replace(run, pool=run.pool.index_fill(0, parts.judging, 9.0)) for run in after]
     assert torch.equal(study.learned(changed, 2, 2).decoder, sae.decoder)
+    few = section.model_copy(update={"autoencoder": section.autoencoder.model_copy(update={"vectors": 7})})
+    assert not torch.equal(dataclasses.replace(study, settings=few).learned(after, 2, 2).centre, sae.centre)
     table = study.reconstruction(sae)
     assert (table["lit"] <= 2).all()
     ndcg = study.ndcg(study.vectors)

@@ -97,6 +97,9 @@ def shrink(values: dict) -> None:
     for model, points in values["curve"].items():
         values["curve"][model] = points[:2]
     values["compute"]["threads"] = 1
+    values["interpret"]["concepts"].update(deviations=0.5)
+    values["interpret"]["autoencoder"].update(epochs=5)
+    values["interpret"]["itda"].update(size=10)
     for settings in values["search"].values():
         settings["shared"].update(dim=2, rates=[0.0, 0.5], blocks=3)
         settings["dnis"].update(epochs=2)

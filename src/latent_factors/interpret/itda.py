@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from latent_factors.interpret.pursuit import pursue
 
-HALVINGS = 9
+HALVINGS = 7
 
 
 def enter(x: Tensor, active: int, threshold: float, batch: int) -> Tensor:

@@ -48,12 +48,22 @@ class Study:
         return torch.stack([run.vectors for run in self.runs])
 
     def learned(self, runs: list[Activations], expansion: int, active: int) -> SparseAutoencoders:
-        """Return the autoencoders (S) of some runs, with `expansion` times K latents."""
-        pool, owner = torch.stack([run.pool for run in runs]), runs[0].owner
-        learn, held = (torch.isin(owner, own) for own in (self.parts.dictionary, self.parts.description))
+        """Return the autoencoders (S) of some runs, with `expansion` times K latents.
+
+        Where there are more vectors than the settings allow, some are drawn, the same for all runs.
+        """
+        pool = torch.stack([run.pool for run in runs])
+        learn, held = (self._some(runs[0].owner, own) for own in (self.parts.dictionary, self.parts.description))
         seed = derive(f"{self.name}/sae/{expansion}/{active}")
         width = expansion * pool.shape[2]
         return train(pool[:, learn], pool[:, held], width, active, self.settings.autoencoder, seed)
+
+    def _some(self, owner: Tensor, users: Tensor) -> Tensor:
+        """Return the places of vectors of some users (m,), given whose each vector is (n,)."""
+        places = torch.nonzero(torch.isin(owner, users))[:, 0]
+        generator = torch.Generator().manual_seed(derive(f"{self.name}/vectors"))
+        drawn = torch.randperm(len(places), generator=generator)[: self.settings.autoencoder.vectors]
+        return places[drawn.sort().values.to(places.device)]
 
     @torch.no_grad()
     def reconstruction(self, sae: SparseAutoencoders) -> pd.DataFrame:

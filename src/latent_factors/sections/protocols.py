@@ -111,6 +111,7 @@ class Autoencoder(Section):
     actives: list[Count]
     learning_rate: Rate
     auxiliary: Strength
+    vectors: Count
     batches: Count
     epochs: Count
     patience: Count
