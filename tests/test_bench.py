@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from conftest import HOME, planted, write_inter
-from latent_factors import bench_clicks, bench_interpret, bench_peers, bench_search, peers
+from latent_factors import bench_clicks, bench_interpret, bench_peers, bench_search, bench_sequences, peers
 from latent_factors.bench import COMPARED, beside_recbole, compared, large, reading, report
 from latent_factors.bench_large import measure
 from latent_factors.data.atomic import read_atomic
+from latent_factors.errors import UserError
 from latent_factors.interpret.activations import Activations
 from latent_factors.tasks import prepare, rating
 
@@ -114,6 +115,23 @@ def test_a_peer_gets_sequences_in_one_order(project, settings, tmp_path):
     last = table.groupby("user_id")["item_id"].last()
     events = task.interactions
     assert last.to_dict() == {events.user[row]: events.item[row] for row in task.parts.test}
+
+
+def test_rows_beside_recbole_take_the_place_of_older_ones(project, settings, monkeypatch):
+    assert bench_sequences.measured() == []
+    (project / "reports").mkdir()
+    old = [{"name": name, "value": 1.0, "unit": "s", "what": ""} for name in ("read", bench_sequences.NAMES[0])]
+    (project / "reports" / "bench.json").write_text(json.dumps({"threads": 1, "results": old}))
+    rows = [{"name": name, "value": 2.0, "unit": "ratio", "what": ""} for name in bench_sequences.NAMES]
+    monkeypatch.setattr(bench_sequences, "beside_recbole", lambda *arguments: rows)
+    monkeypatch.setattr(peers, "recbole", lambda: project)
+    bench_sequences.main()
+    written = json.loads((project / "reports" / "bench.json").read_text())
+    assert written == {"threads": 1, "results": [old[0], *rows]}
+    assert bench_sequences.measured() == rows
+    monkeypatch.setattr(peers, "recbole", lambda: None)
+    with pytest.raises(UserError, match="there is nothing to measure beside"):
+        bench_sequences.main()
 
 
 def sorted_by_line(task, part: str) -> list[float]:

@@ -120,10 +120,7 @@ def beside_recbole(settings: Settings, device: torch.device) -> list[dict]:
     python = peers.recbole()
     if python is None or settings.dataset != "ml-100k":
         return []
-    return [
-        *bench_peers.speed(settings, device, python), *bench_peers.quality(settings, device, python),
-        *bench_sequences.beside_recbole(settings, device, python),
-    ]
+    return bench_peers.speed(settings, device, python) + bench_peers.quality(settings, device, python)
 
 
 def large(settings: Settings) -> list[dict]:
@@ -204,7 +201,8 @@ def main() -> None:
         results = training(settings, device, 3) + whole_trainings(settings, device) + compared(settings, device, 7)
         results += bench_search.cost(settings, device) + bench_interpret.dictionaries(settings, device, 5)
     results += bench_search.storage() + bench_search.millions() + bench_clicks.planned()
-    results += beside_recbole(settings, device) + large(settings) + reading(settings, problem, 5) + pipeline(3)
+    results += beside_recbole(settings, device) + bench_sequences.measured()
+    results += large(settings) + reading(settings, problem, 5) + pipeline(3)
     written = report(results, settings, device)
     (root() / "reports" / "bench.json").write_text(json.dumps(written, indent=1) + "\n")
     for row in written["results"]:

@@ -1,33 +1,44 @@
-"""The part of the benchmark that sets SASRec beside RecBole's: speed and quality on the same split."""
+"""The part of the benchmark that sets SASRec beside RecBole's: speed and quality on the same split.
+
+    python -m latent_factors.bench_sequences    measures (hours) and puts its rows into reports/bench.json
+
+`make bench` keeps those rows as they are.
+"""
 
 import contextlib
 import functools
 import io
+import json
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
 import torch
 
 from latent_factors import peers
-from latent_factors.fit import Adam, Task, derive_seeds, fit
+from latent_factors.errors import UserError, tell
+from latent_factors.fit import Adam, Task, derive_seeds, fit, set_up
 from latent_factors.models import build
+from latent_factors.paths import root
 from latent_factors.sections import SASRec, Seeds, Settings
+from latent_factors.settings import load_settings
 from latent_factors.tasks import prepare
 from latent_factors.timing import clock
 
 SEEDS = 3  # of ours
 EPOCHS = 3  # of ours that are timed
-MOST_EPOCHS = 100
+MOST_EPOCHS = 40
+NAMES = ("recbole_epoch_sasrec", "recbole_ndcg_sasrec")
 THEIRS = {"dim": 64, "layers": 2, "heads": 2, "hidden": 256}  # RecBole's sizes
 
 
 def beside_recbole(settings: Settings, device: torch.device, python: Path) -> list[dict]:
     """Compare an epoch of SASRec, and its test ndcg where all items are ranked, with RecBole's.
 
-    RecBole's model has its defaults and one seed, as one of its trainings takes the better part of an hour: each item
-    is predicted from a history of its own, where ours predicts all items of a window at once. Ours has the setting of
-    params.yaml for quality, and RecBole's sizes for speed. Both stop by validation.
+    RecBole's model has its defaults and one seed, as an epoch of it takes minutes: each item is predicted from a
+    history of its own, where ours predicts all items of a window at once. Ours has the setting of params.yaml for
+    quality, and RecBole's sizes for speed. Both stop by validation.
     """
     protocol = settings.sequences.model_copy(update={"rank_history": True})  # RecBole ranks all items
     problem, threads = prepare("sequence", settings.dataset, settings.data, protocol, device), settings.compute.threads
@@ -49,12 +60,12 @@ def beside_recbole(settings: Settings, device: torch.device, python: Path) -> li
     peer = theirs["test"][f"ndcg@{k}"]
     return [
         {
-            "name": "recbole_epoch_sasrec", "value": theirs["epoch_s"] / epoch, "unit": "ratio",
+            "name": NAMES[0], "value": theirs["epoch_s"] / epoch, "unit": "ratio",
             "what": f"sasrec, 64 dimensions, 2 layers, length {protocol.length}: RecBole's epoch in seconds"
             f" ({theirs['epoch_s']:.1f}) over ours ({epoch:.2f})",
         },
         {
-            "name": "recbole_ndcg_sasrec", "value": reached - peer, "unit": "ndcg",
+            "name": NAMES[1], "value": reached - peer, "unit": "ndcg",
             "what": f"sasrec, the same split, all items ranked: our test ndcg@{k} ({reached:.4f}, mean of {SEEDS}"
             f" seeds) less RecBole's ({peer:.4f}, its defaults)",
         },
@@ -67,3 +78,31 @@ def _quality(base: SASRec, problem: Task) -> list[float]:
     with contextlib.redirect_stderr(io.StringIO()):  # no line an epoch here
         trained = fit("sequence.sasrec", lambda: build("sasrec", base, problem.inputs), problem, base, runs).models
     return [problem.measure(problem.outputs(one, "test"), "test")[problem.metric].item() for one in trained]
+
+
+def measured() -> list[dict]:
+    """Return the rows that reports/bench.json holds."""
+    return [row for row in _written()["results"] if row["name"] in NAMES]
+
+
+def _written() -> dict:
+    path = root() / "reports" / "bench.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"results": []}
+
+
+def main() -> None:
+    """Measure, print a line each, and put the rows into reports/bench.json."""
+    settings, python = load_settings(), peers.recbole()
+    if python is None:
+        raise UserError("there is nothing to measure beside: put RecBole's scripts into ../shared/peers")
+    rows = beside_recbole(settings, set_up(settings.compute), python)
+    rows = [{**row, "value": round(row["value"], 4)} for row in rows]
+    written = _written()
+    written["results"] = [row for row in written["results"] if row["name"] not in NAMES] + rows
+    (root() / "reports" / "bench.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    for row in rows:
+        print(f"{row['value']:9.3f} {row['unit']:6} {row['what']}")
+
+
+if __name__ == "__main__":
+    sys.exit(tell(main))
