@@ -15,7 +15,7 @@ from latent_factors.data.histories import Histories
 from latent_factors.data.items import Items
 from latent_factors.errors import UserError
 from latent_factors.fit import fit
-from latent_factors.interpret.activations import Activations, Parts, Replayed, cut, only, taken
+from latent_factors.interpret.activations import Activations, Parts, Replayed, before_test, cut, only, taken
 from latent_factors.interpret.concepts import Fondness, describe, phi, swapped
 from latent_factors.interpret.controls import CONTROLS, dealt, lights
 from latent_factors.interpret.itda import enter, enter_at_most
@@ -35,7 +35,8 @@ from latent_factors.tasks import prepare, topk
 
 AUTOENCODER = {
     "expansion": 2, "active": 2, "expansions": [], "actives": [], "learning_rate": 0.01, "auxiliary": 0.1,
-    "vectors": 1000, "batches": 8, "epochs": 60, "patience": 60,
+    "batches": 8, "reconstructing": {"learning_rate": 0.02, "auxiliary": 0.0, "batches": 4}, "vectors": 1000,
+    "epochs": 60, "patience": 60,
 }
 
 
@@ -314,6 +315,21 @@ def test_states_of_histories_put_back_give_the_same_recommendations(project):
     assert taken(task).counts.sum() == len(task.parts.train)
 
 
+def test_before_the_test_a_task_has_nothing_of_it(project):
+    """A model is then shown what it is in validation, and asked for the same items."""
+    write_films(project)
+    settings = load_settings()
+    for name, protocol in (("topk", settings.ranking), ("sequence", settings.sequences)):
+        task = prepare(name, "made", settings.data, protocol, torch.device("cpu"))
+        early = before_test(task)
+        assert torch.equal(early.persons["test"], task.persons["validation"])
+        assert torch.equal(early.relevant("test"), task.relevant("validation"))
+        point = settings.topk.bpr if name == "topk" else settings.sequence.sasrec
+        own = build("bpr" if name == "topk" else "sasrec", point.model_copy(update={"dim": 4}), task.inputs).eval()
+        for one, other in zip(early.recommend(own, "test", 5), task.recommend(own, "validation", 5), strict=True):
+            assert torch.equal(one, other)
+
+
 def test_parts_are_disjoint_and_whole():
     parts = cut(101, Parting(dictionary=0.5, description=0.25, seed=1))
     assert sorted(torch.cat(list(vars(parts).values())).tolist()) == list(range(101))
@@ -384,10 +400,20 @@ def test_a_study_of_made_data(task, project):
     assert steered["raised"].shape == (2, latents, 3, strengths, 3, len(parts.judging))
     assert steered["silenced"].shape == (2, latents, 2, 3, len(parts.judging))
     assert steered["raised"].isfinite().all()
-    pursued = study.pursuits({2: sae})
-    assert set(pursued["dictionary"]) == {"SAE, pursuit", "ITDA", "random users", "PCA"}
+    pursued = study.pursuits({2: sae}, {2: sae})
+    assert set(pursued["dictionary"]) == {"SAE, encoder", "SAE, pursuit", "ITDA", "random users", "PCA"}
+    by_encoder = pursued[pursued["dictionary"] == "SAE, encoder"]["unexplained"].to_numpy()
+    assert by_encoder == pytest.approx(table["unexplained"].to_numpy())
+    assert dataclasses.replace(study, settings=section.reconstructing()).learned(after, 2, 2).decoder.isfinite().all()
+    assert section.reconstructing().autoencoder.learning_rate == 0.02
     assert (pursued["size"] <= 8).all()
-    shown = torch.arange(task.catalogue) < 5
-    raised = films(sae, after, chosen, shown, 3)
-    assert (raised.groupby(["run", "unit"]).size() == 3).all()
-    assert (raised["item"] < 5).all()
+    assert pursued["ndcg"].between(0, 1).all()
+    shown, had = torch.arange(task.catalogue) < 5, taken(task).mask(task.persons["test"])
+    told = films(sae, after, chosen, had, shown, 3)
+    assert (told.groupby(["run", "unit"]).size() == 3).all()
+    assert (told[["raises", "lights"]] < 5).all(axis=None)
+    first = told.iloc[0]
+    items = runs.models[first["run"]].vectors(task.inputs.items).detach()
+    assert first["raises"] == (items @ sae.decoder[first["run"], first["unit"]])[:5].argmax()
+    lit = sae.encode(study.vectors)[first["run"], :, first["unit"]] > 0
+    assert first["lights"] == np.nan_to_num(np.corrcoef(lit, had[:, :5].T)[0, 1:]).argmax()

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from closure import cells, closure
 from conftest import HOME
+from latent_factors import tune_interpret
 from latent_factors.claims import load_claims
 from latent_factors.notebook import declared, strip
 from latent_factors.sections import Settings
@@ -228,6 +229,18 @@ def test_input_search_is_set_by_the_best_of_its_trials():
         chosen = at[0] if at else getattr(search, tuned)
         values = json.loads(best["settings"])
         assert {key: getattr(chosen, key) for key in values} == values
+
+
+def test_autoencoders_are_trained_by_the_best_of_their_trials():
+    """So is the training of sparse autoencoders, one setting for all models, by `latent_factors.tune_interpret`."""
+    settings = load_settings(HOME / "params.yaml")
+    trials = pd.read_csv(HOME / "reports" / "tuning" / "interpret.csv")
+    assert set(trials["dataset"]) == {settings.dataset}
+    every = len(list(itertools.product(*tune_interpret.GRID.values())))
+    assert trials.groupby("model").size().to_dict() == dict.fromkeys(tune_interpret.LOOKED_INTO, every)
+    own, named = settings.interpret.autoencoder, tune_interpret.best(trials, tune_interpret.DEAD)
+    assert {key: getattr(own, key) for key in named} == named
+    assert own.reconstructing.model_dump() == tune_interpret.best(trials, 1.0)
 
 
 def test_no_data_in_git():

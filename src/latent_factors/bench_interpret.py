@@ -35,7 +35,7 @@ def compared(activations: Activations, settings: Settings, repeats: int) -> list
 
 
 def _compared(x: Tensor, settings: Settings, repeats: int) -> list[dict]:
-    parts, own = cut(len(x), settings.interpret.parting), settings.interpret.autoencoder
+    parts, own = cut(len(x), settings.interpret.parting), settings.interpret.reconstructing().autoencoder
     learn, held = x[parts.dictionary], x[parts.description]
     mean, size = learn.mean(0), own.expansion * x.shape[1]
 

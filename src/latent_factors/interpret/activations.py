@@ -114,6 +114,12 @@ def only(task: TopKTask, users: Tensor) -> TopKTask:
     return replace(task, parts=replace(task.parts, test=rows))
 
 
+def before_test(task: TopKTask) -> TopKTask:
+    """Return the task before its test part is looked at: its events of validation stand for those of test."""
+    own = task.parts
+    return replace(task, parts=replace(own, test=own.validation, validation=own.validation[:0]))
+
+
 class Replayed:
     """A recommender whose vectors just before scoring are given: what `task.recommend` asks of a model.
 

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from latent_factors import ranking
 from latent_factors.fit import derive
-from latent_factors.interpret.activations import Activations, Parts, Replayed, only
-from latent_factors.interpret.concepts import Fondness, describe, swapped
+from latent_factors.interpret.activations import Activations, Parts, Replayed, Scores, only
+from latent_factors.interpret.concepts import Fondness, describe, phi, swapped
 from latent_factors.interpret.controls import CONTROLS, components, dealt, lights
 from latent_factors.interpret.itda import enter_at_most
 from latent_factors.interpret.pursuit import pursue
@@ -84,14 +84,19 @@ class Study:
         })
 
     @torch.no_grad()
-    def pursuits(self, saes: dict[int, SparseAutoencoders]) -> pd.DataFrame:
-        """Return what pursuit leaves `unexplained` of the judging part: a row a `dictionary`, run and `active`.
+    def pursuits(
+        self, coding: dict[int, SparseAutoencoders], pursued: dict[int, SparseAutoencoders]
+    ) -> pd.DataFrame:
+        """Return what dictionaries make of the judging part: a row a `dictionary`, run and `active`.
 
-        `saes` are autoencoders by k. Each other dictionary has as many directions: ITDA's users, users drawn at random,
-        and principal components, of which there are K at most.
+        `unexplained` is the fraction of variance left, `ndcg` that of recommendations from the reconstructions. Of two
+        sets of autoencoders by k, those `coding` do so by their encoder (its `size` is the number of latents that
+        anyone lights). All else is pursuit: over the directions of those `pursued`, and over as many others, which are
+        ITDA's users, users drawn at random, or principal components, of which there are K at most.
         """
-        rows = []
-        for active, sae in saes.items():
+        task, rows = only(self.task, self.parts.judging), []
+        for active, sae in pursued.items():
+            codes = coding[active].encode(self.vectors)
             for run, own in enumerate(self.vectors):
                 learn, judged = own[self.parts.dictionary], own[self.parts.judging]
                 size, mean = sae.decoder.shape[1], learn.mean(0)
@@ -104,23 +109,24 @@ class Study:
                     "random users": (mean, F.normalize(learn[drawn.to(learn.device)] - mean, dim=1)),
                     "PCA": (mean, components(learn, 0, 0)[: learn.shape[1]]),
                 }
+                alive = (codes[run] > 0).any(0).sum().item()
+                found = {"SAE, encoder": (alive, coding[active].decode(codes)[run, self.parts.judging])}
                 for name, (centre, atoms) in dictionaries.items():
-                    again = centre + pursue(judged - centre, atoms, active)[1]
-                    missed = unexplained(judged, again).item()
+                    found[name] = len(atoms), centre + pursue(judged - centre, atoms, active)[1]
+                for name, (size, again) in found.items():
+                    missed, ndcg = unexplained(judged, again), _ndcg(task, again, self.runs[run].scores).mean()
                     rows.append({
-                        "dictionary": name, "run": run, "active": active, "size": len(atoms), "unexplained": missed,
+                        "dictionary": name, "run": run, "active": active, "size": size, "unexplained": missed.item(),
+                        "ndcg": ndcg.item(),
                     })
         return pd.DataFrame(rows)
 
     @torch.no_grad()
     def ndcg(self, vectors: Tensor) -> Tensor:
         """Return test ndcg at the first cutoff of the judging users (S, m), recommended to by `vectors` (S, U, K)."""
-        task, k = only(self.task, self.parts.judging), self.task.cutoffs[0]
+        task = only(self.task, self.parts.judging)
         return torch.stack([
-            ranking.ndcg(
-                task.recommend(Replayed(own[self.parts.judging], run.scores), "test", k)[1], task.relevant("test"), k
-            )
-            for own, run in zip(vectors, self.runs, strict=True)
+            _ndcg(task, own[self.parts.judging], run.scores) for own, run in zip(vectors, self.runs, strict=True)
         ])
 
     @torch.no_grad()
@@ -187,22 +193,34 @@ class Study:
         return {name: own.unflatten(0, (len(self.runs), -1)) for name, own in found.items()}
 
 
-def films(
-    sae: SparseAutoencoders, runs: list[Activations], units: pd.DataFrame, shown: Tensor, number: int
-) -> pd.DataFrame:
-    """Return the `number` items that a latent's direction raises most: a row a `run`, `unit`, `place` and `item`.
+def _ndcg(task: TopKTask, vectors: Tensor, scores: Scores) -> Tensor:
+    """Return test ndcg at the first cutoff of the task's users (m,), recommended to by their `vectors` (m, K)."""
+    k = task.cutoffs[0]
+    return ranking.ndcg(task.recommend(Replayed(vectors, scores), "test", k)[1], task.relevant("test"), k)
 
-    Only items that are `shown` (I,), bool, take part.
+
+@torch.no_grad()
+def films(
+    sae: SparseAutoencoders, runs: list[Activations], units: pd.DataFrame, taken: Tensor, shown: Tensor, number: int
+) -> pd.DataFrame:
+    """Return the `number` items that say most of a latent, in two ways: a row a `run`, `unit` and `place`.
+
+    `lights`: the items whose takers, by `taken` (U, I), bool, are most like those who light the latent, by φ. `raises`:
+    those whose scores grow most along its direction. Only items that are `shown` (I,), bool, take part.
     """
-    rows = []
-    for run, unit in zip(units["run"], units["unit"], strict=True):
-        with torch.no_grad():
-            direction = sae.decoder[run, unit]
-            silent, scores = runs[run].scores(torch.stack([torch.zeros_like(direction), direction]))
-        best = (scores - silent).masked_fill(~shown, -torch.inf).topk(min(number, int(shown.sum())))
-        rows += [{"run": run, "unit": unit, "place": place, "item": item}
-                 for place, item in enumerate(best.indices.tolist(), 1)]
-    return pd.DataFrame(rows, columns=["run", "unit", "place", "item"])
+    number, columns = min(number, int(shown.sum())), ["run", "unit", "place", "lights", "raises"]
+    tables, lit = [], sae.encode(torch.stack([run.vectors for run in runs])) > 0
+    for run, own in units.groupby("run", sort=False)["unit"]:
+        chosen, scores = own.tolist(), runs[run].scores
+        directions = sae.decoder[run, chosen]
+        along = scores(directions) - scores(torch.zeros_like(directions))
+        found = [
+            of.masked_fill(~shown, -torch.inf).topk(number).indices.flatten().tolist()
+            for of in (phi(lit[run][:, chosen], taken), along)
+        ]
+        places = [(run, unit, place) for unit in chosen for place in range(1, number + 1)]
+        tables.append(pd.DataFrame([(*at, *items) for at, *items in zip(places, *found, strict=True)], columns=columns))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns, dtype=int)
 
 
 def best(units: pd.DataFrame, latents: int) -> pd.DataFrame:

@@ -11,8 +11,12 @@ from latent_factors.runs import load_model, load_run
 from latent_factors.settings import points
 
 
-def look_into(folder: Path, name: str, task: Task) -> tuple[list[Activations], list[Activations]]:
+def look_into(
+    folder: Path, name: str, task: Task, seen: Task | None = None
+) -> tuple[list[Activations], list[Activations]]:
     """Return the activations of every run of TASK.MODEL in `folder`, and those of the same runs before training.
+
+    `task` is the one that the runs were trained for. They are shown the test users of `seen`, by default the same.
 
     Raises UserError when nothing is there, when it was made on another split, or for a model that has no vector just
     before scoring.
@@ -24,6 +28,6 @@ def look_into(folder: Path, name: str, task: Task) -> tuple[list[Activations], l
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = build(name.split(".")[1], point, task.inputs).to(task.frequency.device).eval()
-        before.append(Activations.of(module, task))
-        after.append(Activations.of(load_model(module, folder, number), task))
+        before.append(Activations.of(module, seen or task))
+        after.append(Activations.of(load_model(module, folder, number), seen or task))
     return after, before

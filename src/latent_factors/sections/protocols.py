@@ -102,17 +102,26 @@ class Parting(Section):
         return self
 
 
-class Autoencoder(Section):
-    """How sparse autoencoders are trained, and which other widths and numbers of active latents are tried beside."""
+class Teaching(Section):
+    """How steps are made when sparse autoencoders are trained."""
+
+    learning_rate: Rate
+    auxiliary: Strength
+    batches: Count
+
+
+class Autoencoder(Teaching):
+    """How sparse autoencoders are trained, and which other widths and numbers of active latents are tried beside.
+
+    Those that have to reconstruct, and nothing else, are trained as `reconstructing` says.
+    """
 
     expansion: Count
     active: Count
     expansions: list[Count]
     actives: list[Count]
-    learning_rate: Rate
-    auxiliary: Strength
+    reconstructing: Teaching
     vectors: Count
-    batches: Count
     epochs: Count
     patience: Count
 
@@ -155,6 +164,11 @@ class Interpret(Section):
     concepts: Concepts
     steering: Steering
     itda: ITDA
+
+    def reconstructing(self) -> "Interpret":
+        """Return the same with autoencoders that have to reconstruct, and nothing else."""
+        own = self.autoencoder
+        return self.model_copy(update={"autoencoder": own.model_copy(update=own.reconstructing.model_dump())})
 
 
 class Statistics(Section):
