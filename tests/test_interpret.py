@@ -204,6 +204,15 @@ def test_traits_by_hand():
     found = traits(ITEMS, 2)
     assert found.names == ["genre Drama", "decade 1990s", "title word star"]
     assert found.has.int().T.tolist() == [[1, 0, 1, 1], [1, 0, 0, 1], [1, 1, 0, 1]]
+    unknown = Items(
+        title=pd.concat([ITEMS.title, pd.Series(["1682"])]),
+        genres=pd.concat([ITEMS.genres, pd.DataFrame({"Drama": [False], "War": [False]})]),
+        year=pd.concat([ITEMS.year, pd.Series([np.nan])]),
+    )
+    more = traits(unknown, 2)
+    assert more.names == found.names
+    assert torch.equal(more.has[:4], found.has)
+    assert not more.has[4].any()
 
 
 def test_fondness_is_beyond_what_chance_gives():

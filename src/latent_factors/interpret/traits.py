@@ -25,7 +25,10 @@ class Traits:
 
 
 def traits(items: Items, films: int) -> Traits:
-    """Return every genre, decade and word of four letters or more that `films` items have at least."""
+    """Return every genre, decade and word of four letters or more that `films` items have at least.
+
+    An item of which nothing is known has none of them.
+    """
     decade = items.year.dropna() // 10 * 10
     words = items.title.reset_index(drop=True).str.lower().str.findall(WORD).explode().dropna()
     words = words[words.str.len() >= 4]
