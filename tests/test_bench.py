@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from conftest import HOME, planted, write_inter
-from latent_factors import bench_clicks, bench_peers, bench_search, bench_sequences, peers
+from latent_factors import bench_clicks, bench_interpret, bench_peers, bench_search, bench_sequences, peers
 from latent_factors.bench import BOUNDED, COMPARED, beside_recbole, compared, large, reading, report
 from latent_factors.bench_bounds import bounds
 from latent_factors.bench_large import measure
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import UserError
+from latent_factors.interpret.activations import Activations
 from latent_factors.tasks import prepare, rating
 
 RATIOS = [f"{model}_over_{other}_{size}" for (model, other), (sizes, _) in COMPARED.items() for size in sizes]
@@ -80,6 +81,16 @@ def test_the_committed_benchmark_tells_what_a_search_costs():
     for model in bench_search.MODELS:
         assert {f"search_{ratio}_{model}_median" for ratio in ("search", "whole", "grid")} <= names
     assert {"millions_memory", "sparse_look_up_large", "clicks_memory_whole"} <= names
+
+
+def test_dictionaries_are_timed_and_the_committed_benchmark_has_them(settings):
+    activations = Activations(torch.randn(60, 4), torch.randn(60, 4), torch.arange(60), lambda given: given)
+    quick = settings.interpret.autoencoder.model_copy(update={"epochs": 2})
+    quick = settings.model_copy(update={"interpret": settings.interpret.model_copy(update={"autoencoder": quick})})
+    rows = {row["name"]: row["value"] for row in bench_interpret.compared(activations, quick, 2)}
+    assert rows["interpret_ratio_least"] <= rows["interpret_ratio_median"] <= rows["interpret_ratio_most"]
+    committed = json.loads((HOME / "reports" / "bench.json").read_text())["results"]
+    assert set(rows) <= {row["name"] for row in committed}
 
 
 def test_made_clicks_are_searched(project):

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from closure import cells, closure
 from conftest import HOME
+from latent_factors import tune_interpret
 from latent_factors.claims import load_claims
 from latent_factors.notebook import declared, strip
 from latent_factors.sections import Settings
@@ -127,7 +128,8 @@ def test_a_stage_depends_on_what_it_uses_and_no_more(name, command, deps, params
         notebook = re.search(r"notebooks/\S+\.ipynb", command)[0]
         assert notebook in deps
         code = cells(HOME / notebook)
-        sources += [code, *(f"import latent_factors.models.{name}" for name in re.findall(r'build\("(\w+)"', code))]
+        built = re.findall(r'(?:build\("|"topk\.)(\w+)"', code)
+        sources += [code, *(f"import latent_factors.models.{name}" for name in built)]
         wanted = set(declared(nbformat.read(HOME / notebook, as_version=4)))
         model = re.search(r"-p task (\w+) -p model (\w+)", command)
         if model:
@@ -229,6 +231,18 @@ def test_input_search_is_set_by_the_best_of_its_trials():
         assert {key: getattr(chosen, key) for key in values} == values
 
 
+def test_autoencoders_are_trained_by_the_best_of_their_trials():
+    """So is the training of sparse autoencoders, one setting for all models, by `latent_factors.tune_interpret`."""
+    settings = load_settings(HOME / "params.yaml")
+    trials = pd.read_csv(HOME / "reports" / "tuning" / "interpret.csv")
+    assert set(trials["dataset"]) == {settings.dataset}
+    every = len(list(itertools.product(*tune_interpret.GRID.values())))
+    assert trials.groupby("model").size().to_dict() == dict.fromkeys(tune_interpret.LOOKED_INTO, every)
+    own, named = settings.interpret.autoencoder, tune_interpret.best(trials, tune_interpret.DEAD)
+    assert {key: getattr(own, key) for key in named} == named
+    assert own.reconstructing.model_dump() == tune_interpret.best(trials, 1.0)
+
+
 def test_no_data_in_git():
     ignored = (HOME / ".gitignore").read_text().splitlines()
     assert "/data/" in ignored
@@ -243,7 +257,10 @@ def test_the_readme_names_the_two_commands():
 
 def test_make_repro_runs_trainings_side_by_side_then_chapters():
     makefile, stages = (HOME / "Makefile").read_text(), yaml("dvc.yaml")["stages"]
-    for variable, kinds in (("TRAIN", ("train-", "ablation-", "curve-", "search-")), ("CHAPTERS", ("chapter-",))):
+    kinds_of = {
+        "TRAIN": ("train-", "ablation-", "curve-", "search-"), "LOOK": ("interpret-",), "CHAPTERS": ("chapter-",),
+    }
+    for variable, kinds in kinds_of.items():
         listed = re.search(rf"^{variable} := (.+)$", makefile, re.MULTILINE)[1].split()
         assert sorted(listed) == sorted(name for name in stages if name.startswith(kinds))
 

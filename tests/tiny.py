@@ -36,7 +36,7 @@ KEPT = {
     *(f"reports/tuning/{name}.csv" for name in (*checked.TASKS, "search")),
 }
 MADE = ("dvc.lock", "data.dvc", "replications/dvc.lock")
-SIDE_BY_SIDE = re.findall(r"^(?:TRAIN|CHAPTERS) := (.+)$", (HOME / "Makefile").read_text(), re.MULTILINE)
+SIDE_BY_SIDE = re.findall(r"^(?:TRAIN|LOOK|CHAPTERS) := (.+)$", (HOME / "Makefile").read_text(), re.MULTILINE)
 GRADIENT = {"learning_rate": 0.03, "l2": 0.001, "l2_power": 0.5, "batch_size": 128, "epochs": 2, "patience": 2}
 TRAINED = {  # a model of each kind, for what is done with trained models
     ("topk", "popular"): {}, ("topk", "bpr"): {"dim": 3} | GRADIENT,
@@ -97,6 +97,9 @@ def shrink(values: dict) -> None:
     for model, points in values["curve"].items():
         values["curve"][model] = points[:2]
     values["compute"]["threads"] = 1
+    values["interpret"]["concepts"].update(deviations=0.5)
+    values["interpret"]["autoencoder"].update(epochs=5)
+    values["interpret"]["itda"].update(size=10)
     for settings in values["search"].values():
         settings["shared"].update(dim=2, rates=[0.0, 0.5], blocks=3)
         settings["dnis"].update(epochs=2)
@@ -139,8 +142,8 @@ def share(folder: Path, work: dict[str, Callable[[], object]]) -> None:
 
 def finish(folder: Path) -> None:
     printed = command(folder, sys.executable, "-m", "latent_factors.repro")  # what `make repro` runs
-    assert re.search(r"^stage 75 of 75: render\n", printed, re.MULTILINE)
-    assert re.search(r"^3 of 75 stages ran in .*; 72 were up to date, 0 came from DVC's cache$", printed, re.MULTILINE)
+    assert re.search(r"^stage 81 of 81: render\n", printed, re.MULTILINE)
+    assert re.search(r"^3 of 81 stages ran in .*; 78 were up to date, 0 came from DVC's cache$", printed, re.MULTILINE)
     command(folder, "git", "add", "--all")
     command(folder, "git", "commit", "--quiet", "--message", "results")
 

@@ -21,7 +21,15 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from latent_factors import bench_bounds, bench_clicks, bench_peers, bench_search, bench_sequences, peers
+from latent_factors import (
+    bench_bounds,
+    bench_clicks,
+    bench_interpret,
+    bench_peers,
+    bench_search,
+    bench_sequences,
+    peers,
+)
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import tell
 from latent_factors.figures import label
@@ -201,7 +209,7 @@ def main() -> None:
     with contextlib.redirect_stderr(io.StringIO()):  # no line an epoch here
         results = training(settings, device, 3) + whole_trainings(settings, device) + compared(settings, device, 7)
         results += bench_bounds.bounds(settings, device, BOUNDED, 5)
-        results += bench_search.cost(settings, device)
+        results += bench_search.cost(settings, device) + bench_interpret.dictionaries(settings, device, 5)
     results += bench_search.storage() + bench_search.millions() + bench_clicks.planned()
     results += beside_recbole(settings, device) + bench_sequences.measured()
     results += large(settings) + reading(settings, problem, 5) + pipeline(3)

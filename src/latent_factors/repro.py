@@ -1,12 +1,13 @@
 """What `make repro` does: mend and check, run what changed two stages at a time, say at the end what came of it.
 
-    python -m latent_factors.repro STAGE ... -- STAGE ...
+    python -m latent_factors.repro STAGE ... -- STAGE ... -- ...
 
-The stages before the dashes, then those behind them, run side by side: one that starts or ends leaves a core idle.
-Then comes all the rest, and the book.
+The stages before the first dashes, then those before the next ones, and so on, run side by side: one that starts or
+ends leaves a core idle. Then comes all the rest, and the book.
 """
 
 import functools
+import itertools
 import signal
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def follow(name: str, command: list[str], progress: Progress) -> list[str]:
     return faults or [f"error: {command[0]} ended with status {process.returncode}"] if process.returncode else []
 
 
-def bring_up_to_date(first: list[str], then: list[str], progress: Progress) -> list[str]:
+def bring_up_to_date(groups: list[list[str]], progress: Progress) -> list[str]:
     """Run what changed, if anything, and record that nothing did since; return what went wrong.
 
     Raises UserError for a fault in params.yaml, or one that DVC has with the project.
@@ -90,11 +91,13 @@ def bring_up_to_date(first: list[str], then: list[str], progress: Progress) -> l
 
     heal.main()
     settings.main()
+    faults = []
     files = unchanged.fingerprint(root())  # before DVC looks: a change meanwhile makes another
     progress.total, changed = plan(root())
     if changed:
         with nursery.ready():
-            faults = side_by_side(first, progress) or side_by_side(then, progress)
+            for stages in groups:
+                faults = faults or side_by_side(stages, progress)
         quick.restore(root() / "dvc.lock")
         faults = faults or follow("all", ["dvc", "--wait-for-lock", "repro"], progress)
         if faults:
@@ -106,7 +109,7 @@ def bring_up_to_date(first: list[str], then: list[str], progress: Progress) -> l
     return []
 
 
-def main(first: list[str], then: list[str]) -> int:
+def main(groups: list[list[str]]) -> int:
     """Make what is not up to date and print a summary; return the exit status, 1 where a stage failed.
 
     Raises UserError for a fault in params.yaml, or one that DVC has with the project.
@@ -115,7 +118,7 @@ def main(first: list[str], then: list[str]) -> int:
     total = unchanged.stages(root())
     progress = Progress(total or 0)
     if total is None:
-        faults = bring_up_to_date(first, then, progress)
+        faults = bring_up_to_date(groups, progress)
     if not faults:
         site.build(root() / "build" / "book")
         print(summary.text(progress, time.monotonic() - began, root()))
@@ -132,10 +135,10 @@ def _stop(*_) -> None:
 
 
 def _main(arguments: list[str]) -> None:
-    dashes = arguments.index("--") if "--" in arguments else len(arguments)
+    groups = [list(own) for dashes, own in itertools.groupby(arguments, "--".__eq__) if not dashes]
     signal.signal(signal.SIGTERM, _stop)
     try:
-        sys.exit(main(arguments[:dashes], arguments[dashes + 1 :]))
+        sys.exit(main(groups))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
 

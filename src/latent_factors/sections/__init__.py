@@ -32,6 +32,7 @@ class Settings(Section):
     sequence: NextItem
     ablation: Ablation
     curve: Curve
+    interpret: Interpret
     search: Searches
     clicks: Clicks
     ctr: CTR

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from latent_factors.sections.base import Count, Section, Seed, Share
+from latent_factors.sections.base import Count, Rate, Section, Seed, Share, Strength
 
 
 class Data(Section):
@@ -86,6 +86,89 @@ class Clicks(Section):
         if self.negative_below > self.positive_above:
             raise ValueError("negative_below must not lie above positive_above, or a row is both")
         return self
+
+
+class Parting(Section):
+    """How the users of a trained recommender are cut: for learning a dictionary, for describing it, for judging it."""
+
+    dictionary: Share
+    description: Share
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _leaves_users_to_judge(self) -> "Parting":
+        if self.dictionary + self.description >= 1:
+            raise ValueError("dictionary and description together must leave users to judge (sum below 1)")
+        return self
+
+
+class Teaching(Section):
+    """How steps are made when sparse autoencoders are trained."""
+
+    learning_rate: Rate
+    auxiliary: Strength
+    batches: Count
+
+
+class Autoencoder(Teaching):
+    """How sparse autoencoders are trained, and which other widths and numbers of active latents are tried beside.
+
+    Those that have to reconstruct, and nothing else, are trained as `reconstructing` says.
+    """
+
+    expansion: Count
+    active: Count
+    expansions: list[Count]
+    actives: list[Count]
+    reconstructing: Teaching
+    vectors: Count
+    epochs: Count
+    patience: Count
+
+
+class Concepts(Section):
+    """What is a trait, who is fond of it, and how many random swaps tell what chance gives."""
+
+    films: Count
+    deviations: Rate
+    least: Share
+    draws: Count
+    shown: Count
+
+
+class Steering(Section):
+    """How many latents are steered, by which multiples of their mean activation; claims are decided at 1."""
+
+    latents: Count
+    strengths: Annotated[list[Rate], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_what_claims_ask_for(self) -> "Steering":
+        if 1.0 not in self.strengths:
+            raise ValueError("strengths must hold 1.0, at which claims are decided")
+        return self
+
+
+class ITDA(Section):
+    """How many vectors are coded before the next may enter the dictionary, and its size where models are compared."""
+
+    batch: Count
+    size: Count
+
+
+class Interpret(Section):
+    """A look inside trained recommenders."""
+
+    parting: Parting
+    autoencoder: Autoencoder
+    concepts: Concepts
+    steering: Steering
+    itda: ITDA
+
+    def reconstructing(self) -> "Interpret":
+        """Return the same with autoencoders that have to reconstruct, and nothing else."""
+        own = self.autoencoder
+        return self.model_copy(update={"autoencoder": own.model_copy(update=own.reconstructing.model_dump())})
 
 
 class Statistics(Section):

@@ -1,0 +1,1 @@
+"""A look inside trained recommenders: what the vector just before scoring is made of."""
