@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from conftest import HOME, planted, write_films, write_inter
-from latent_factors import models, tune_ranking
+from latent_factors import models, tune, tune_ranking
 from latent_factors.errors import UserError
 from latent_factors.fit import derive_seeds, fit
 from latent_factors.ranking_claims import CLAIMS
@@ -148,6 +148,19 @@ def test_studies_of_the_next_item_have_a_record_of_their_own(project, replicatio
     load_settings.cache_clear()
     changed = load_settings(project / "replications" / "params.yaml").sequence_studies["beauty"]
     assert changed.models["markov"] == winner
+
+
+def test_a_search_that_is_cut_short_leaves_its_trials(project, replications, monkeypatch):
+    reached = [0.25]
+    monkeypatch.setattr(tune, "score", lambda *given: reached.pop())
+    (project / "replications" / "data").symlink_to(project / "data")
+    with edited(project / "replications" / "params.yaml") as values:
+        values["ranking_studies"]["amazon-beauty"]["trials"] = 2
+    load_settings.cache_clear()
+    with pytest.raises(IndexError):
+        tune_ranking.main(["amazon-beauty", "ease"])
+    trials = pd.read_csv(project / "reports" / "tuning" / "ranking.csv")
+    assert trials[["name", "model", "trial", "validation"]].to_numpy().tolist() == [["amazon-beauty", "ease", 0, 0.25]]
 
 
 def test_what_cannot_be_tuned_is_one_sentence(replications):

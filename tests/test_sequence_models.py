@@ -82,7 +82,7 @@ def test_no_state_knows_what_comes_later(name):
 @pytest.mark.parametrize("block", [1, 2**20])
 def test_the_loss_and_its_gradient_are_those_of_plain_loops(name, block, monkeypatch):
     """One prefix after the other, one logarithm of a softmax each; dropout is set aside."""
-    monkeypatch.setattr(losses, "BLOCK", block)
+    monkeypatch.setattr(losses, "BLOCK", {"cpu": block})
     one = model(name)
     one.dropout = 0.0
     windows = torch.tensor([[0, 1, 2, 0, 3], [1, 2, 4, NONE, NONE], [2, 1, NONE, NONE, NONE]])

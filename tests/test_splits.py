@@ -104,7 +104,7 @@ def test_a_time_split_needs_times():
     for kind in ("leave-last-out", "global-time"):
         with pytest.raises(UserError, match=f"split.kind {kind} needs times, and made has no column"):
             cut(kind, events([0, 0, 0, 1, 1, 1]))
-    with pytest.raises(UserError, match="1 of 3 ratings of made have no time"):
+    with pytest.raises(UserError, match="1 of 3 events of made have no time"):
         cut("global-time", events([0, 0, 0], [1, np.nan, 2]))
 
 

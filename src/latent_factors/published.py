@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+from pydantic import Field
 from ruamel.yaml import YAML
 
 from latent_factors.errors import UserError
@@ -16,7 +17,8 @@ class Table(Section):
     """What a paper printed: metrics by model.
 
     `study` names what was measured here, a file of reports/replications. A number agrees when ours differs from it by
-    at most `tolerance`, relative to it. `differences` says what of the protocol is not the paper's.
+    at most `tolerance`, relative to it. `differences` says what of the protocol is not the paper's. `others` are rows
+    of the same table whose models are not here.
     """
 
     paper: str
@@ -24,6 +26,7 @@ class Table(Section):
     tolerance: Rate
     differences: str
     values: dict[str, dict[str, float]]
+    others: dict[str, dict[str, float]] = Field(default_factory=dict)
 
 
 def load_published(path: Path | None = None) -> list[Table]:

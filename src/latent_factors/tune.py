@@ -13,7 +13,7 @@ them, and to tune a changed model anew its rows are deleted first.
 import contextlib
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
@@ -56,11 +56,12 @@ def tune(task: str, model: str, settings: Settings, problem: Task, recorded: int
 
 def try_settings(
     task: str, model: str, base: dict, problem: Task, runs: list[int], trials: int,
-    sampler: optuna.samplers.BaseSampler, start: dict | None = None,
+    sampler: optuna.samplers.BaseSampler, start: dict | None = None, told: Callable[[dict], None] = lambda row: None,
 ) -> tuple[list[dict], dict]:
     """Search a model's settings around `base`, beginning with the suggestions `start`.
 
-    Returns a row a trial, with the mean validation score of the runs, and the best suggestions.
+    Returns a row a trial, with the mean validation score of the runs, and the best suggestions. Each row is `told` as
+    soon as it is there.
     """
     seen = problem.frequency[problem.frequency > 0].mean().item()
     rows: list[dict] = []
@@ -69,6 +70,7 @@ def try_settings(
         tried = space(task, model)(trial, seen)
         reached = score(task, model, base | tried, problem, runs)
         rows.append({"trial": trial.number, **tried, f"validation_{problem.metric}": reached})
+        told(rows[-1])
         return reached
 
     study = optuna.create_study(direction="maximize" if problem.larger_is_better else "minimize", sampler=sampler)

@@ -3,12 +3,13 @@
     python -m latent_factors.tune_ranking STUDY [MODEL ...]    by default every model that has something to tune
 
 Each model gets the study's trials of optuna's TPE sampler with a fixed seed, judged by one run. Every trial goes into
-reports/tuning/ranking.csv, those of the next item into sequences.csv.
+reports/tuning/ranking.csv as it ends, those of the next item into sequences.csv.
 """
 
 import contextlib
 import functools
 import sys
+from collections.abc import Callable
 
 import optuna
 
@@ -22,13 +23,13 @@ from latent_factors.settings import load_settings
 from latent_factors.spaces import space
 from latent_factors.tasks import prepare
 from latent_factors.tune import best, edited, try_settings
-from latent_factors.tuning_record import record
+from latent_factors.tuning_record import add, clear, record, where
 
 RECORDS = {"ranking_studies": "ranking", "sequence_studies": "sequences"}  # of a kind of studies in reports/tuning
 
 
 def tune(name: str, models: list[str]) -> None:
-    """Tune models of a study, as many at a time as there are threads, and write after all of them.
+    """Tune models of a study, as many at a time as there are threads, and write the best settings after all of them.
 
     Raises UserError for a name that is no study of rankings, one that has no trials, or a model that it has not.
     """
@@ -44,10 +45,11 @@ def tune(name: str, models: list[str]) -> None:
     unknown = [model for model in models if model not in tunable]
     if unknown:
         raise UserError(f"{name} has no model {unknown[0]} to tune: choose from {', '.join(tunable)}")
-    chosen = models or tunable
+    chosen, told = models or tunable, functools.partial(add, where(RECORDS[kind]), name, study.dataset)
+    clear(RECORDS[kind], name, chosen)
     with contextlib.chdir(path.parent):  # where the data is: what describes items is read when a model asks for it
         task = prepare(study.task, study.dataset, study.data, study.protocol, set_up(whole.compute))
-        rows = spread(functools.partial(_tune, study, task, whole.tune.seed), chosen, whole.compute)
+        rows = spread(functools.partial(_tune, study, task, whole.tune.seed, told), chosen, whole.compute)
     tried = dict(zip(chosen, rows, strict=True))
     with edited(path) as values:
         for model, rows in tried.items():
@@ -58,12 +60,13 @@ def tune(name: str, models: list[str]) -> None:
     print(rows.groupby("model", sort=False)["validation"].max().to_string())
 
 
-def _tune(study: RankingStudy, task: Task, seed: int, model: str) -> list[dict]:
-    """Return a row a trial of a model."""
+def _tune(study: RankingStudy, task: Task, seed: int, told: Callable[[str, str, dict], None], model: str) -> list[dict]:
+    """Return a row a trial of a model; it is told with the model and the name of its score."""
     runs = derive_seeds(Seeds(root=seed, count=1), f"tune/{study.task}.{model}")
     sampler = optuna.samplers.TPESampler(seed=seed)
     base = settings(study)[model].model_dump()
-    return try_settings(study.task, model, base, task, runs, study.trials, sampler)[0]
+    told = functools.partial(told, model, f"validation_{task.metric}")
+    return try_settings(study.task, model, base, task, runs, study.trials, sampler, told=told)[0]
 
 
 def main(words: list[str]) -> None:

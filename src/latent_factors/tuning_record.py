@@ -7,25 +7,46 @@ import pandas as pd
 
 from latent_factors.paths import root
 
+COLUMNS = ("dataset", "name", "model", "trial", "validation", "settings")
+
 
 def record(kind: str, name: str, dataset: str, tried: dict[str, list[dict]], score: str) -> pd.DataFrame:
     """Put the trials of a study's models in the place of those that the record has of them; return them.
 
     `tried` holds a row a trial of each model, with its number, its `score` and the settings tried.
     """
-    rows = pd.DataFrame([
+    rows = _rows(name, dataset, tried, score)
+    clear(kind, name, list(tried))
+    _append(where(kind), rows)
+    return rows
+
+
+def clear(kind: str, name: str, models: list[str]) -> None:
+    """Take the trials of a study's models out of the record."""
+    path = where(kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    old = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=COLUMNS)
+    old[(old["name"] != name) | ~old["model"].isin(models)].to_csv(path, index=False)
+
+
+def add(path: Path, name: str, dataset: str, model: str, score: str, row: dict) -> None:
+    """Append one trial to the record at a path, in one piece: another process may do so at the same time."""
+    _append(path, _rows(name, dataset, {model: [row]}, score))
+
+
+def _rows(name: str, dataset: str, tried: dict[str, list[dict]], score: str) -> pd.DataFrame:
+    return pd.DataFrame([
         {
             "dataset": dataset, "name": name, "model": model, "trial": row["trial"], "validation": row[score],
             "settings": json.dumps({key: value for key, value in row.items() if key not in ("trial", score)}),
         }
         for model, own in tried.items() for row in own
     ])
-    path = where(kind)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    old = pd.read_csv(path) if path.is_file() else rows[:0]
-    others = old[(old["name"] != name) | ~old["model"].isin(list(tried))]
-    pd.concat([others, rows], ignore_index=True).to_csv(path, index=False)
-    return rows
+
+
+def _append(path: Path, rows: pd.DataFrame) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(rows.to_csv(index=False, header=False))
 
 
 def where(kind: str) -> Path:

@@ -31,15 +31,6 @@ def split_in_order(interactions: Interactions, settings: Sequences) -> tuple[Par
 
 
 def _times(interactions: Interactions) -> np.ndarray:
-    if interactions.timestamp is None:
-        raise UserError(
-            f"sequences.order time in params.yaml needs times, and {interactions.dataset} has no column data.timestamp"
-            " names; name it there, or set sequences.order to file if each user's lines stand in order"
-        )
-    missing = int(np.isnan(interactions.timestamp).sum())
-    if missing:
-        raise UserError(
-            f"{missing} of {len(interactions)} events of {interactions.dataset} have no time, which sequences.order"
-            " time in params.yaml needs; fill them in, or set it to file if each user's lines stand in order"
-        )
-    return interactions.timestamp
+    return interactions.times(
+        "sequences.order time", "set sequences.order in params.yaml to file if each user's lines stand in order"
+    )

@@ -165,18 +165,7 @@ def _users(interactions: Interactions, settings: SplitSettings) -> pd.Categorica
 
 
 def _times(interactions: Interactions, settings: SplitSettings) -> np.ndarray:
-    if interactions.timestamp is None:
-        raise UserError(
-            f"split.kind {settings.kind} needs times, and {interactions.dataset} has no column data.timestamp names;"
-            " set split.kind in params.yaml to random"
-        )
-    missing = int(np.isnan(interactions.timestamp).sum())
-    if missing:
-        raise UserError(
-            f"{missing} of {len(interactions)} ratings of {interactions.dataset} have no time, which split.kind"
-            f" {settings.kind} needs; fill them in or set split.kind in params.yaml to random"
-        )
-    return interactions.timestamp
+    return interactions.times(f"split.kind {settings.kind}", "set split.kind in params.yaml to random")
 
 
 _CUTS = {

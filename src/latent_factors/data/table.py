@@ -38,6 +38,23 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.line)
 
+    def times(self, user: str, remedy: str) -> np.ndarray:
+        """Return the time of each event (n,), none missing.
+
+        Raises UserError that names the setting of params.yaml that is their `user`, and says what else would do.
+        """
+        if self.timestamp is None:
+            raise UserError(
+                f"{user} needs times, and {self.dataset} has no column data.timestamp names; name it there, or {remedy}"
+            )
+        missing = int(np.isnan(self.timestamp).sum())
+        if missing:
+            raise UserError(
+                f"{missing} of {len(self)} events of {self.dataset} have no time, which {user} needs; fill them in, or"
+                f" {remedy}"
+            )
+        return self.timestamp
+
 
 def load_interactions(dataset: str, data: Data, rated: bool = True, repeats: bool = False) -> Interactions:
     """Read data/<dataset>/<dataset>.inter.

@@ -1,5 +1,6 @@
 """What models share that read a sequence item by item and predict at every place what comes next."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -14,7 +15,7 @@ Drop = Callable[[Tensor], Tensor]
 """What training does to activations: dropout; in use nothing."""
 
 
-class Model(nn.Module):
+class Model(nn.Module, ABC):
     """s_i = h · e_i: a state h made of the items read so far, and the vectors of items, which also go in.
 
     The loss is the cross-entropy of the softmax over all items, at every place of a sequence at once. Whoever has no
@@ -31,9 +32,9 @@ class Model(nn.Module):
         """Return the width of the embedding: K."""
         return settings.dim
 
+    @abstractmethod
     def read(self, items: Tensor, drop: Drop) -> Tensor:
         """Return the state (B, L, K) after each item of sequences (B, L), which knows nothing of the later ones."""
-        raise NotImplementedError
 
     def items(self) -> Tensor:
         """Return the vectors (I, K) of all items."""

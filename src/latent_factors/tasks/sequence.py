@@ -71,9 +71,10 @@ class SequenceTask(topk.TopKTask):
         """
         windows = self.inputs.sequences.windows(generator)
         order = torch.randperm(len(windows), generator=generator, device=generator.device)
-        for rows in order.split(size):
-            batch = windows[rows]
-            yield batch[:, : int((batch < self.catalogue).sum(1).max())], generator
+        batches = windows[order].split(size)
+        widths = torch.stack([(batch < self.catalogue).sum(1).max() for batch in batches])
+        for batch, width in zip(batches, widths.tolist(), strict=True):  # all widths at once: a GPU waits once
+            yield batch[:, :width], generator
 
     @torch.no_grad()
     def recommend(
