@@ -10,6 +10,7 @@ from latent_factors.data.attributes import Attributes
 from latent_factors.data.histories import Histories, ItemSequences
 from latent_factors.data.lists import Lists
 from latent_factors.embedding import UniformTable
+from latent_factors.identifiers import Identifiers
 from latent_factors.sections import Section
 
 
@@ -29,6 +30,7 @@ class Inputs:
             them share a value that is not rare.
         sequences: for recommending the next item, the training items of each user in order; there ids are item
             numbers, and the id that stands for what is not seen fills rows up.
+        identifiers: for spelling the next item, makes the identifiers of a scheme.
         content: for recommending unseen items, what the items of training tell of themselves, (I, ...) by kind.
     """
 
@@ -41,6 +43,7 @@ class Inputs:
     lists: Lists | None = None
     attributes: Callable[[int], Attributes] | None = None
     sequences: ItemSequences | None = None
+    identifiers: Callable[[Section], Identifiers] | None = None
     content: dict[str, Tensor] | None = None
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from latent_factors.sections.base import *
+from latent_factors.sections.generate import *
 from latent_factors.sections.models import *
 from latent_factors.sections.protocols import *
 from latent_factors.sections.search import *
