@@ -20,7 +20,7 @@ from latent_factors.tasks import prepare
 
 ROWS = [[1, 1, 1], [1, 1, 2], [1, 2, 0], [2, 0, 0], [2, 1, 0], [2, 1, 3], [3, 1, 1]]  # 7 items, some shorter
 SETTINGS = {
-    "scheme": {"independent": {}}, "dim": 8, "heads": 2, "hidden": 12, "layers": 2, "dropout": 0.0,
+    "scheme": {"independent": {}}, "dim": 8, "heads": 2, "hidden": 12, "layers": 2, "history": 5, "dropout": 0.0,
     "learning_rate": 0.01, "batch_size": 8, "epochs": 1, "patience": 5,
 }
 

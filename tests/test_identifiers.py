@@ -116,6 +116,8 @@ def test_clusters_are_those_of_the_users():
     assert not rest
     assert pd.crosstab(first.codes[:18], taste).gt(0).to_numpy().sum(1).tolist() == [1, 1, 1]
     assert first.codes[18] != NONE
+    (whole,) = collaborative(own.co_occurrence(), 3, 50, 0)  # cut once, however large a leaf may be
+    assert (whole.codes == first.codes).all()
     deeper = collaborative(own.co_occurrence(), 3, 4, 0)
     assert len(deeper) > 1
     assert compose("collaborative", deeper).levels[-1] == "number"

@@ -180,6 +180,10 @@ def _autoint(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     return {"layers": trial.suggest_int("layers", 1, 3)} | _clicks(trial, frequency, bias=False)
 
 
+def _generative(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    return _adam(trial, 1e-3, 1e-2) | {"dropout": round(trial.suggest_float("dropout", 0, 0.4), 2)}
+
+
 _CTR = {
     "lr": _lr, "fm": _machine, "widedeep": _machine, "deepfm": _machine, "autoint": _autoint, "autoint_flat": _autoint,
     "autoint_plus": _autoint,
@@ -197,6 +201,9 @@ SPACES: dict[str, dict[str, Space]] = {
         "popular_genre": _popular_genre, "content_knn": _content_knn, "content_linear": _content_linear,
         "cml_tower": _cml_tower, "cml_content": _cml_content,
     },
+    "generate": dict.fromkeys(
+        ("generative_independent", "generative_collaborative", "generative_joined"), _generative
+    ),
     "sequence": {
         "markov": _markov, "itemknn_last": _itemknn_last, "gru4rec": _sequential, "sasrec": _sasrec,
     },

@@ -13,8 +13,9 @@ from latent_factors.identifiers import NONE, Column
 def collaborative(affinity: sparse.csr_matrix, clusters: int, leaf: int, seed: int) -> list[Column]:
     """Return the path of clusters of each item: spectral clustering of the co-occurrence (I, I), again and again.
 
-    A cluster of more than `leaf` items is cut into `clusters`, or into as many as it has items if those are fewer; one
-    that will not be cut stays whole. The columns are the cluster at each depth; `compose` numbers the items of a leaf.
+    All items are cut into `clusters`, and so is each cluster of more than `leaf`, or into as many as it has items if
+    those are fewer; one that will not be cut stays whole. The columns are the cluster at each depth; `compose` numbers
+    the items of a leaf.
 
     Raises UserError for more clusters than items.
     """
@@ -23,11 +24,11 @@ def collaborative(affinity: sparse.csr_matrix, clusters: int, leaf: int, seed: i
             f"identifiers collaborative: {clusters} clusters of {affinity.shape[0]} items; lower clusters in"
             " params.yaml"
         )
-    paths: list[np.ndarray] = []
+    paths = [np.zeros(affinity.shape[0], np.int64)]
     waiting = [(0, np.arange(affinity.shape[0]))]
     while waiting:
         depth, own = waiting.pop()
-        if len(own) <= leaf:
+        if depth and len(own) <= leaf:
             continue
         part = _cut(affinity[own][:, own], min(clusters, len(own)), seed)
         if (part == part[0]).all():

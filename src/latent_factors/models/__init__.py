@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -10,7 +11,6 @@ from latent_factors.data.attributes import Attributes
 from latent_factors.data.histories import Histories, ItemSequences
 from latent_factors.data.lists import Lists
 from latent_factors.embedding import UniformTable
-from latent_factors.identifiers import Identifiers
 from latent_factors.sections import Section
 
 
@@ -43,7 +43,7 @@ class Inputs:
     lists: Lists | None = None
     attributes: Callable[[int], Attributes] | None = None
     sequences: ItemSequences | None = None
-    identifiers: Callable[[Section], Identifiers] | None = None
+    identifiers: Callable[[Section], Any] | None = None
     content: dict[str, Tensor] | None = None
 
 

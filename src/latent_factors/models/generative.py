@@ -10,7 +10,8 @@ from latent_factors.embedding import Penalty
 from latent_factors.identifiers import END
 from latent_factors.identifiers.trie import Level, Trie
 from latent_factors.models import Inputs
-from latent_factors.models.transformer import Decoder, Dropout, Encoder
+from latent_factors.models.sequential import Drop, drop
+from latent_factors.models.transformer import Decoder, Encoder
 from latent_factors.sections import Generative
 
 STATES = 2**15  # prefixes that are decoded at a time
@@ -33,7 +34,8 @@ class Model(nn.Module):
     def __init__(self, embedding: None, settings: Generative, inputs: Inputs):
         super().__init__()
         identifiers = inputs.identifiers(settings.scheme)
-        self.settings, self.catalogue, self.length = settings, len(identifiers), inputs.sequences.length
+        self.settings, self.catalogue = settings, len(identifiers)
+        self.length = min(settings.history, inputs.sequences.length)
         self.trie = Trie.of(identifiers).to(inputs.items.device)
         blank = identifiers.tokens.new_zeros(1, identifiers.tokens.shape[1])
         self.register_buffer("spelled", torch.cat([identifiers.tokens, blank]), persistent=False)  # (I + 1, T)
@@ -47,7 +49,7 @@ class Model(nn.Module):
         self.distance = nn.Parameter(torch.zeros(2, settings.heads, self.length + 2))  # read and spelled; last: start
         self.read, self.said = nn.LayerNorm(dim), nn.LayerNorm(dim)
 
-    def encode(self, items: Tensor, drop: Dropout) -> Tensor:
+    def encode(self, items: Tensor, drop: Drop) -> Tensor:
         """Return the memory (B, 1 + L T, d) of histories (B, L): the start, then the tokens of each item."""
         x = (self.tokens[self.spelled[items]] + self.place[0]).flatten(1, 2)
         x = drop(torch.cat([self.start.expand(len(x), 1, -1), x], 1))
@@ -56,6 +58,22 @@ class Model(nn.Module):
         for layer in self.encoder:
             x = layer(x, bias, drop)
         return self.read(x)
+
+    def _pieces(self, windows: Tensor) -> Tensor:
+        """Cut windows (B, W) into pieces (B', L + 1), each of which begins with the last item of the one before.
+        """
+        if windows.shape[1] <= self.length + 1:
+            return windows
+        lack = -(windows.shape[1] - 1) % self.length
+        pieces = F.pad(windows, (0, lack), value=self.catalogue).unfold(1, self.length + 1, self.length).flatten(0, 1)
+        return pieces[pieces[:, 1] < self.catalogue]
+
+    def _recent(self, histories: Tensor) -> Tensor:
+        """Return what the model sees of histories (B, L): their last items (B, L'), filled up to the right with I."""
+        number = (histories < self.catalogue).sum(1, keepdim=True)
+        place = torch.arange(min(self.length, histories.shape[1]), device=histories.device)
+        place = place + (number - self.length).clamp(min=0)
+        return histories.gather(1, place).masked_fill(place >= number, self.catalogue)
 
     def _where(self, items: Tensor) -> Tensor:
         """Return at which item of histories (B, L) each place of the memory stands (M,); the start is before all."""
@@ -76,17 +94,20 @@ class Model(nn.Module):
 
         Numbers are dropped where there is a generator to draw them.
         """
-        drop = Dropout(self.settings.dropout, generator)
+        def thin(values: Tensor) -> Tensor:
+            return drop(values, self.settings.dropout, generator)
+
+        windows = self._pieces(windows)
         real = windows < self.catalogue
         items, spelled = windows.clamp(max=self.catalogue - 1), self.spelled[windows]  # (B, W), (B, W, T)
-        memory = self.encode(windows[:, :-1], drop)
+        memory = self.encode(windows[:, :-1], thin)
         at = torch.arange(-1, windows.shape[1] - 1, device=windows.device).repeat_interleave(spelled.shape[2])
         across = self._bias(1, at[None], self._where(windows[:, :-1]))
         x = torch.cat([self.begin.expand(*spelled.shape[:2], 1, -1), self.tokens[spelled[..., :-1]]], 2) + self.place[1]
         own = torch.full((spelled.shape[2],) * 2, -torch.inf, device=x.device).triu(1)
-        x = drop(x)
+        x = thin(x)
         for layer in self.decoder:
-            x, _ = layer(x, None, own, layer.across.remember(memory), across, drop)
+            x, _ = layer(x, None, own, layer.across.remember(memory), across, thin)
         x = self.said(x)
         total = x.new_zeros(())
         for depth, level in enumerate(self.trie.levels):
@@ -99,6 +120,8 @@ class Model(nn.Module):
     def _chances(self, level: Level, x: Tensor, node: Tensor) -> Tensor:
         """Return ln p (N, C) of the tokens that may follow prefixes `node` (N,), from what the decoder says (N, d)."""
         first, last = level.span
+        if level.tokens.shape == (1, last - first):
+            return (x @ self.tokens[first:last].T).log_softmax(1)
         follows = level.tokens[node]  # (N, C)
         logits = (x @ self.tokens[first:last].T).gather(1, (follows - first).clamp(min=0))
         return logits.masked_fill(follows < 0, -torch.inf).log_softmax(1)
@@ -171,6 +194,10 @@ class Model(nn.Module):
         return scores
 
 
+def _as_is(values: Tensor) -> Tensor:
+    return values
+
+
 class _Speech:
     """What has been said so far of G prefixes a user, so that the next token costs one place and not all of them.
 
@@ -179,8 +206,8 @@ class _Speech:
     """
 
     def __init__(self, model: Model, histories: Tensor):
-        self.model, self.silent, self.depth = model, Dropout(0.0, None), 0
-        self.memory = model.encode(histories, self.silent)
+        self.model, self.depth, histories = model, 0, model._recent(histories)
+        self.memory = model.encode(histories, _as_is)
         at = (histories < model.catalogue).sum(1, keepdim=True) - 1
         self.across = model._bias(1, at, model._where(histories))  # (B, H, 1, M)
         self.known = [layer.across.remember(self.memory) for layer in model.decoder]
@@ -192,9 +219,7 @@ class _Speech:
         x = model.begin.expand(len(self.memory), 1, -1) if token is None else model.tokens[token]
         x = (x + model.place[1, self.depth])[:, :, None]  # (B, G, 1, d)
         for number, layer in enumerate(model.decoder):
-            x, self.past[number] = layer(
-                x, self.past[number], 0.0, self.known[number], self.across, self.silent
-            )
+            x, self.past[number] = layer(x, self.past[number], 0.0, self.known[number], self.across, _as_is)
         self.depth += 1
         return model.said(x)[:, :, 0]
 

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from latent_factors.models.sequential import Drop
+
 
 class Attention(nn.Module):
     """softmax(Q Kᵀ / √(K/H) + B) V over H heads; B, what may be seen and how far away it is, comes from outside."""
@@ -44,20 +46,6 @@ class Feed(nn.Module):
         return self.fall(F.relu(self.rise(x)))
 
 
-class Dropout:
-    """Zeroes a share of numbers, drawn from a generator, and scales the others up; without a generator, nothing."""
-
-    def __init__(self, rate: float, generator: torch.Generator | None):
-        self.rate, self.generator = rate, generator
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return (...) of (...)."""
-        if self.generator is None or not self.rate:
-            return x
-        kept = torch.empty_like(x).uniform_(generator=self.generator) >= self.rate
-        return x * kept / (1 - self.rate)
-
-
 class Encoder(nn.Module):
     """A layer: x + attention of x to itself, then x + feed; each of what was normalised before."""
 
@@ -66,7 +54,7 @@ class Encoder(nn.Module):
         self.own, self.feed = Attention(dim, heads), Feed(dim, hidden)
         self.before_own, self.before_feed = nn.LayerNorm(dim), nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, bias: Tensor, drop: Dropout) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor, drop: Drop) -> Tensor:
         """Return (B, M, d) of (B, M, d)."""
         normal = self.before_own(x)
         x = x + drop(self.own(normal, self.own.remember(normal), bias))
@@ -83,7 +71,7 @@ class Decoder(nn.Module):
 
     def forward(
         self, x: Tensor, past: tuple[Tensor, Tensor] | None, own: Tensor | float, memory: tuple[Tensor, Tensor],
-        across: Tensor, drop: Dropout,
+        across: Tensor, drop: Drop,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return the places (B, G, Q, d) of G prefixes a user after this layer, and the keys and values they add.
 

@@ -6,7 +6,7 @@ stage but the check of params.yaml depends on them.
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from latent_factors.sections.base import *
 from latent_factors.sections.generate import *
@@ -31,6 +31,7 @@ class Settings(Section):
     release: Release
     sequences: Sequences
     sequence: NextItem
+    generate: Generate
     ablation: Ablation
     curve: Curve
     search: Searches
@@ -105,6 +106,31 @@ class TowersStudy(Section):
     trials: Count
 
 
+class IdentifierStudy(Section):
+    """Spelling of the next item on one data set, with one `model` under every scheme; `sasrec` is the tuned rival.
+
+    `bases` are those in which sequential numbers are written beside the schemes, for other lengths; `sizes` is what is
+    changed in the model with the scheme `sized`; `beams` are widths of a beam search that is held beside exact scores.
+    """
+
+    dataset: str
+    data: Data
+    protocol: Sequences
+    model: Generative
+    schemes: Annotated[dict[str, Scheme], Field(min_length=2)]
+    bases: list[Base]
+    sized: str
+    sizes: list[changes_of(Generative)]
+    beams: Annotated[list[Count], Field(min_length=1)]
+    sasrec: dict
+
+    @model_validator(mode="after")
+    def _sizes_one_of_its_schemes(self) -> "IdentifierStudy":
+        if self.sized not in self.schemes:
+            raise ValueError(f"sized must name one of schemes, got {self.sized!r}")
+        return self
+
+
 class Planted(Section):
     """Recovery of planted ranks: `ranks` of the frequency blocks, `fall` of the frequency from block to block."""
 
@@ -134,3 +160,4 @@ class Replications(Section):
     sequence_studies: dict[str, SequenceStudy]
     dccf: DCCFStudy
     towers: TowersStudy
+    identifier_studies: dict[str, IdentifierStudy]

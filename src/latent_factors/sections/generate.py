@@ -94,7 +94,7 @@ class Scheme(Section):
 
 
 class Generative(Section):
-    """An encoder–decoder transformer over identifiers: `layers` on each side, a history read whole."""
+    """An encoder–decoder transformer over identifiers, with `layers` on each side; it sees the last `history` items."""
 
     l2_power: ClassVar[float] = 1.0
     scheme: Scheme
@@ -102,6 +102,7 @@ class Generative(Section):
     heads: Count
     hidden: Count
     layers: Count
+    history: Count
     dropout: Annotated[float, Field(ge=0, lt=1)]
     learning_rate: Rate
     batch_size: Count
@@ -113,3 +114,11 @@ class Generative(Section):
         if self.dim % self.heads:
             raise ValueError(f"heads must divide dim, got {self.heads} heads of {self.dim}")
         return self
+
+
+class Generate(Section):
+    """Spelling of the next item: a section a scheme."""
+
+    generative_independent: Generative
+    generative_collaborative: Generative
+    generative_joined: Generative

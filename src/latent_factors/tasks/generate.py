@@ -30,6 +30,10 @@ class GenerateTask(sequence.SequenceTask):
         """What a model must know of the data."""
         return replace(super().inputs, identifiers=self.identify)
 
+    def spelling(self, identifiers: Identifiers) -> Inputs:
+        """What a model must know of the data, with identifiers that are made already."""
+        return replace(self.inputs, identifiers=lambda scheme: identifiers)
+
     def identify(self, scheme: Scheme) -> Identifiers:
         """Return the identifiers that a scheme gives the items of the catalogue."""
         return identify(scheme, self.known_of_items)
