@@ -94,7 +94,7 @@ def test_a_beam_as_wide_as_the_catalogue_finds_what_scoring_every_item_finds(row
     assert torch.equal(items.sort(1).values, torch.arange(number).expand(6, -1))  # each a real item, each once
     np.testing.assert_allclose(chances, exact.gather(1, items), atol=1e-9)
     assert (chances.diff(dim=1) <= 0).all()
-    taken = torch.tensor([0, 0, 1, 3]), torch.tensor([0, 1, 2, 0])
+    taken = torch.tensor([0, 0, 1, 3, 3]), torch.tensor([0, 1, 2, 0, 0])  # one of them twice
     left = exact.clone()
     left[taken] = -torch.inf
     items, chances = own.generate(own_histories, taken, number, number)

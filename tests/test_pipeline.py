@@ -37,13 +37,13 @@ def hashes(folder) -> dict:
 
 
 def test_a_second_repro_runs_nothing(clone):
-    assert len(hashes(clone)) == 75
+    assert len(hashes(clone)) == 79
     printed = command(clone, "dvc", "repro")
     assert ran(printed) == set()
     assert "Data and pipelines are up to date" in printed
     assert command(clone, "git", "status", "--short") == ""
     printed = command(clone, sys.executable, "-m", "latent_factors.repro")
-    assert "Nothing to do: all 75 stages are up to date" in printed
+    assert "Nothing to do: all 79 stages are up to date" in printed
 
 
 def test_readable_without_running(clone):
@@ -190,7 +190,7 @@ def test_a_readers_own_csv(clone):
 def test_chapters_run_again_to_the_same_outputs(clone):
     """nbval runs the executed chapters and compares every output with the stored one."""
     chapters = sorted(str(path) for path in (clone / "build/chapters").glob("*/*.ipynb"))
-    assert len(chapters) == 13
+    assert len(chapters) == 14
     kernel = clone / "jupyter/kernels/python3/kernel.json"
     kernel.parent.mkdir(parents=True)
     kernel.write_text(json.dumps({"argv": [*launcher(), "-f", "{connection_file}"], "display_name": "Python 3"}))

@@ -142,7 +142,8 @@ class Model(nn.Module):
         Of all prefixes of a length the `beams` likeliest go on. `taken`, pairs of a row and an item, is left out, and
         so are prefixes below which everything is taken. Places for which no item is left hold −1.
         """
-        speech = _Speech(self, histories)
+        speech, pairs = _Speech(self, histories), (taken[0] * self.catalogue + taken[1]).unique()
+        taken = (pairs // self.catalogue, pairs % self.catalogue)  # each once
         node, chance, token = histories.new_zeros(len(histories), 1), speech.memory.new_zeros(len(histories), 1), None
         for depth, level in enumerate(self.trie.levels):
             x = speech.say(token)
