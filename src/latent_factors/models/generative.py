@@ -25,7 +25,7 @@ class Model(nn.Module):
     the loss is the full softmax over items. (Hua et al. train on a softmax over all tokens and forbid the impossible
     ones afterwards.)
 
-    The encoder reads the tokens of a history; a token sees those of its own item and of the items before. So every
+    The decoder begins with what the encoder makes of the last token read. The encoder reads the tokens of a history; a token sees those of its own item and of the items before. So every
     place of a sequence is an example: the decoder that spells an item sees the items before it. Places are known by
     how many items lie between them (a learned bias of each head). All see a start, so an empty history has a next item
     too.
@@ -103,7 +103,8 @@ class Model(nn.Module):
         memory = self.encode(windows[:, :-1], thin)
         at = torch.arange(-1, windows.shape[1] - 1, device=windows.device).repeat_interleave(spelled.shape[2])
         across = self._bias(1, at[None], self._where(windows[:, :-1]))
-        x = torch.cat([self.begin.expand(*spelled.shape[:2], 1, -1), self.tokens[spelled[..., :-1]]], 2) + self.place[1]
+        ends = memory[:, :: spelled.shape[2]]  # (B, W, d): what is read before each item
+        x = torch.cat([(self.begin + ends)[:, :, None], self.tokens[spelled[..., :-1]]], 2) + self.place[1]
         own = torch.full((spelled.shape[2],) * 2, -torch.inf, device=x.device).triu(1)
         x = thin(x)
         for layer in self.decoder:
@@ -209,15 +210,17 @@ class _Speech:
     def __init__(self, model: Model, histories: Tensor):
         self.model, self.depth, histories = model, 0, model._recent(histories)
         self.memory = model.encode(histories, _as_is)
-        at = (histories < model.catalogue).sum(1, keepdim=True) - 1
-        self.across = model._bias(1, at, model._where(histories))  # (B, H, 1, M)
+        number = (histories < model.catalogue).sum(1, keepdim=True)
+        self.across = model._bias(1, number - 1, model._where(histories))  # (B, H, 1, M)
+        row = torch.arange(len(histories), device=histories.device)[:, None]
+        self.end = self.memory[row, number * model.spelled.shape[1]]  # (B, 1, d)
         self.known = [layer.across.remember(self.memory) for layer in model.decoder]
         self.past = [None] * len(model.decoder)
 
     def say(self, token: Tensor | None) -> Tensor:
         """Add a token (B, G) to each prefix, none at first; return the vectors (B, G, d) that choose the next one."""
         model = self.model
-        x = model.begin.expand(len(self.memory), 1, -1) if token is None else model.tokens[token]
+        x = model.begin + self.end if token is None else model.tokens[token]
         x = (x + model.place[1, self.depth])[:, :, None]  # (B, G, 1, d)
         for number, layer in enumerate(model.decoder):
             x, self.past[number] = layer(x, self.past[number], 0.0, self.known[number], self.across, _as_is)
