@@ -21,7 +21,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from latent_factors import bench_clicks, bench_peers, bench_search, bench_sequences, peers
+from latent_factors import bench_clicks, bench_decoding, bench_peers, bench_search, bench_sequences, peers
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import tell
 from latent_factors.figures import label
@@ -201,7 +201,7 @@ def main() -> None:
         results = training(settings, device, 3) + whole_trainings(settings, device) + compared(settings, device, 7)
         results += bench_search.cost(settings, device)
     results += bench_search.storage() + bench_search.millions() + bench_clicks.planned()
-    results += beside_recbole(settings, device) + bench_sequences.measured()
+    results += beside_recbole(settings, device) + bench_sequences.measured() + bench_decoding.measured()
     results += large(settings) + reading(settings, problem, 5) + pipeline(3)
     written = report(results, settings, device)
     (root() / "reports" / "bench.json").write_text(json.dumps(written, indent=1) + "\n")

@@ -25,10 +25,10 @@ class Model(nn.Module):
     the loss is the full softmax over items. (Hua et al. train on a softmax over all tokens and forbid the impossible
     ones afterwards.)
 
-    The decoder begins with what the encoder makes of the last token read. The encoder reads the tokens of a history; a token sees those of its own item and of the items before. So every
-    place of a sequence is an example: the decoder that spells an item sees the items before it. Places are known by
-    how many items lie between them (a learned bias of each head). All see a start, so an empty history has a next item
-    too.
+    The encoder reads the tokens of a history; a token sees those of its own item and of the items before. So every
+    place of a sequence is an example: the decoder that spells an item sees the items before it, and begins with what
+    was made of the last token read. Places are known by how many items lie between them (a learned bias of each head).
+    All see a start, so an empty history has a next item too.
     """
 
     def __init__(self, embedding: None, settings: Generative, inputs: Inputs):
