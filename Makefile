@@ -4,6 +4,7 @@ TRAIN := train-ctr train-topk train-dccf train-towers train-directau ablation-di
 CHAPTERS := chapter-80 chapter-50 chapter-60 chapter-61 chapter-40 chapter-41 chapter-42 chapter-43 chapter-44 chapter-30 chapter-20 chapter-10 chapter-90 chapter-00
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
+unexport PYTHONDONTWRITEBYTECODE  # a hundred processes import the same modules
 
 .PHONY: repro test book lab data tune bench clean
 .DEFAULT_GOAL := repro

@@ -6,13 +6,17 @@ import torch
 
 from conftest import HOME, planted, write_inter
 from latent_factors import bench_clicks, bench_decoding, bench_peers, bench_search, bench_sequences, peers
-from latent_factors.bench import COMPARED, beside_recbole, compared, large, reading, report
+from latent_factors.bench import BOUNDED, COMPARED, beside_recbole, compared, large, reading, report
+from latent_factors.bench_bounds import bounds
 from latent_factors.bench_large import measure
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import UserError
 from latent_factors.tasks import prepare, rating
 
 RATIOS = [f"{model}_over_{other}_{size}" for (model, other), (sizes, _) in COMPARED.items() for size in sizes]
+BOUNDS = [f"uniformity_over_bpr_{size}" for size in BOUNDED["uniformity"]] + [
+    f"info_nce_over_lightgcn_{size}" for size in BOUNDED["info_nce"]
+]
 ROW = {"name": str, "value": float, "unit": str, "what": str}
 
 
@@ -37,7 +41,7 @@ def test_the_committed_benchmark_times_every_recommender(settings):
     check(written)
     names = {row["name"] for row in written["results"]}
     assert {f"train_topk_{model}" for model in type(settings.topk).model_fields} <= names
-    assert set(RATIOS) <= names
+    assert set(RATIOS) | set(BOUNDS) <= names
 
 
 def test_without_peers_or_large_data_there_is_a_notice(project, settings, capsys):
@@ -53,6 +57,8 @@ def test_epochs_are_compared_at_equal_batches(project, settings):
     write_inter(project, "ml-100k", planted(users=40, items=30, rank=1, noise=0.5, filled=0.5))
     rows = compared(settings, torch.device("cpu"), 1)
     assert [row["name"] for row in rows] == RATIOS
+    rows = bounds(settings, torch.device("cpu"), BOUNDED, 1)
+    assert [row["name"] for row in rows] == BOUNDS
     assert all(row["value"] > 0 for row in rows)
 
 

@@ -71,6 +71,29 @@ def test_only_training_is_disturbed(given):
     assert moved.mean() == pytest.approx(0.25, abs=0.01)
 
 
+def test_what_was_replaced_is_neither_trained_on_nor_ranked(given):
+    settings, _ = given
+    task = topk.prepare("made", settings.data, settings.ranking, torch.device("cpu"))
+    other = noisy(task, 0.25, seed=1)
+
+    class Everything(torch.nn.Module):
+        def scorer(self):
+            return lambda users: torch.ones(len(users), other.catalogue)
+
+    items, _ = other.recommend(Everything(), "test", other.catalogue)
+    tokens = other.features.tokens[1]
+    ranked = other.catalogue - other._before["test"].counts[other.persons["test"]]
+    for person, row, number in zip(other.persons["test"].tolist(), items.tolist(), ranked.tolist(), strict=True):
+        listed = {tokens[item] for item in row[:number]}
+        for one in (task, other):  # neither what the user had before, nor what stands in its place
+            own = one.interactions.item[one.parts.train][one.interactions.user.codes[one.parts.train] == person]
+            assert not listed & set(own)
+    moved = other.interactions.item[task.parts.train] != task.interactions.item[task.parts.train]
+    trained = other.train[torch.from_numpy(np.flatnonzero(moved))]
+    assert len(other.hidden) == len(trained)
+    assert not set(map(tuple, other.ids[other.hidden].tolist())) & set(map(tuple, other.train.tolist()))
+
+
 def test_the_study_measures_what_the_task_measures(given):
     settings, shared = given
     found = run(shared.dccf, settings, shared.seeds, shared.compute, shared.statistics)

@@ -73,3 +73,11 @@ def test_the_two_quantities_at_their_ends():
     assert uniformity(torch.stack([point[0], -point[0]])).item() == pytest.approx(-8, abs=1e-3)  # at opposite poles
     assert uniformity(point).item() == pytest.approx(math.log(math.exp(-4)))  # at right angles
     assert uniformity(point[:1]) == 0  # no pairs
+    assert uniformity(point[:1], torch.tensor([7])).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_counts_are_as_good_as_copies():
+    generator = torch.Generator().manual_seed(0)
+    unit = torch.nn.functional.normalize(torch.randn(5, 3, dtype=torch.double, generator=generator), dim=1)
+    counts = torch.tensor([1, 4, 2, 1, 3])
+    torch.testing.assert_close(uniformity(unit, counts), uniformity(unit.repeat_interleave(counts, 0)))

@@ -12,7 +12,7 @@ from sklearn import metrics as oracle
 from latent_factors import stats
 from latent_factors.claims import Claim, collect, decide, ledger, load_claims, measured
 from latent_factors.errors import UserError
-from latent_factors.evaluate import auc, calibration, logloss, mae, mse, rmse
+from latent_factors.evaluate import auc, equal_bins, logloss, mae, mse, rmse
 from latent_factors.sections import Statistics
 from latent_factors.stats import Bootstrap, holm, p_value
 
@@ -61,13 +61,10 @@ def test_the_auc_by_hand():
     assert auc(scores[None].expand(2, 3, 4), label).shape == (2, 3)
 
 
-def test_calibration_by_hand():
+def test_equal_bins_by_hand():
     """Five rows in two bins; both runs, of which the second predicts the same for all."""
     probability = torch.tensor([[0.9, 0.1, 0.5, 0.3, 0.7], [0.4] * 5])
-    predicted, observed, rows = calibration(probability, torch.tensor([1.0, 0, 1, 0, 0]), 2)
-    assert predicted.flatten().tolist() == pytest.approx([0.3, 0.8, 0.4, 0.4])
-    assert observed.flatten().tolist() == pytest.approx([1 / 3, 0.5, 2 / 3, 0])
-    assert rows.tolist() == [3, 2]
+    assert equal_bins(probability, 2).tolist() == [[1, 0, 0, 0, 1], [0, 0, 0, 1, 1]]
 
 
 def statistics(replicates=2000, seed=0) -> Statistics:
@@ -125,6 +122,17 @@ def test_rows_and_root():
     only = bootstrap.mean(values, np.array([True, False, False, False]))
     assert np.isnan(only).any()  # redraws without user 0 know nothing of these rows
     assert np.isfinite(bootstrap.interval(only)).all()
+
+
+def test_a_group_is_the_mean_of_its_rows():
+    generator = np.random.default_rng(3)
+    values, group = generator.normal(size=(3, 40)), generator.integers(2, size=40)
+    bootstrap = Bootstrap((np.arange(40) // 4 + 90).astype(np.int8), statistics(100), 3)  # as pandas has few users
+    together = bootstrap.by_group(values, np.tile(group, (3, 1)), 2)
+    apart = [bootstrap.mean(values, group == own) for own in range(2)]
+    np.testing.assert_allclose(together, np.stack(apart, 1), rtol=1e-4, atol=1e-6)
+    turned = bootstrap.by_group(values[:1], 1 - group[None], 2)  # another run may put the rows elsewhere
+    assert turned[0, 0] == pytest.approx(values[0, group == 1].mean())
 
 
 def test_users_without_test_rows_are_never_drawn():

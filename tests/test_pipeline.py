@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 import latent_factors
 import tiny
 from conftest import planted
+from latent_factors import unchanged
 from latent_factors.heal import heal
 from latent_factors.nursery import launcher
 from latent_factors.runs import load_run
@@ -44,6 +45,7 @@ def test_a_second_repro_runs_nothing(clone):
     assert command(clone, "git", "status", "--short") == ""
     printed = command(clone, sys.executable, "-m", "latent_factors.repro")
     assert "Nothing to do: all 79 stages are up to date" in printed
+    assert unchanged.stages(clone) == 79  # the next need not ask DVC
 
 
 def test_readable_without_running(clone):

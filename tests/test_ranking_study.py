@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from conftest import HOME, planted, write_inter
+from conftest import HOME, planted, write_films, write_inter
 from latent_factors import models, tune_ranking
 from latent_factors.errors import UserError
 from latent_factors.fit import derive_seeds, fit
@@ -21,6 +21,10 @@ from latent_factors.spaces import space
 from latent_factors.tasks import topk
 from latent_factors.tune import edited
 
+FEATURES = {
+    "dim": 4, "margin": 0.5, "covariance": 0.1, "negatives": 2, "learning_rate": 0.01, "hidden": 4, "dropout": 0.3,
+    "min_count": 2, "pull": 1.0, "drawn": 8, "batch_size": 64, "epochs": 1, "patience": 1,
+}
 SEEDS, CPU = Seeds(root=1, count=2), Compute(device="cpu", threads=1)
 
 
@@ -95,14 +99,10 @@ def test_an_unknown_model_is_one_sentence(replications):
 
 
 def test_a_model_of_studies_alone_has_settings_and_something_to_tune(replications):
-    point = {
-        "dim": 4, "margin": 0.5, "covariance": 0.1, "negatives": 2, "learning_rate": 0.01, "hidden": 4, "dropout": 0.3,
-        "min_count": 2, "pull": 1.0, "drawn": 8, "batch_size": 64, "epochs": 1, "patience": 1,
-    }
-    study = replications.ranking_studies["amazon-beauty"].model_copy(update={"models": {"cml_features": point}})
-    assert settings(study)["cml_features"].model_dump() == point
-    tried = space("topk", "cml_features")(optuna.trial.FixedTrial(point), 1.0)
-    assert tried.keys() <= point.keys()
+    study = replications.ranking_studies["amazon-beauty"].model_copy(update={"models": {"cml_features": FEATURES}})
+    assert settings(study)["cml_features"].model_dump() == FEATURES
+    tried = space("topk", "cml_features")(optuna.trial.FixedTrial(FEATURES), 1.0)
+    assert tried.keys() <= FEATURES.keys()
     assert space("topk", "popular") is None
 
 
@@ -121,6 +121,18 @@ def test_winners_go_into_the_study_and_trials_into_the_record(project, replicati
     for model, own in trials.groupby("model"):
         winner = json.loads(own.loc[own["validation"].idxmax(), "settings"])
         assert {key: getattr(points[model], key) for key in winner} == winner
+
+
+def test_what_describes_items_is_found_beside_the_study(project, replications):
+    write_films(project)
+    (project / "data").rename(project / "replications" / "data")
+    with edited(project / "replications" / "params.yaml") as values:
+        study = values["ranking_studies"]["amazon-beauty"]
+        study["trials"], study["models"]["cml_features"] = 1, FEATURES
+    load_settings.cache_clear()
+    tune_ranking.main(["amazon-beauty", "cml_features"])
+    (reached,) = pd.read_csv(project / "reports" / "tuning" / "ranking.csv")["validation"]
+    assert reached > 0
 
 
 def test_studies_of_the_next_item_have_a_record_of_their_own(project, replications):

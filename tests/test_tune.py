@@ -1,11 +1,12 @@
 import re
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 
 from conftest import planted, write_inter
 from latent_factors import tune
-from latent_factors.errors import UserError
+from latent_factors.errors import TrainingError, UserError
 from latent_factors.fit import set_up
 from latent_factors.settings import TASKS, load_settings
 from latent_factors.tasks import rating
@@ -95,3 +96,16 @@ def test_finalists_are_run_again_and_the_best_mean_wins(small):
 def test_what_cannot_be_tuned(small):
     with pytest.raises(UserError, match=r"rating\.mean is no model that can be tuned; choose from rating\.biases,"):
         tune.main(["rating.mean"])
+
+
+def test_only_what_cannot_be_trained_is_a_bad_trial(small, monkeypatch):
+    settings = load_settings()
+    problem = rating.prepare(settings.dataset, settings.data, settings.split, set_up(settings.compute))
+
+    def reached(error: Exception) -> float:
+        monkeypatch.setattr(tune, "fit", Mock(side_effect=error))
+        return tune.score("rating", "mf", settings.rating.mf.model_dump(), problem, [0])
+
+    assert reached(TrainingError("the loss became nan")) == float("inf")
+    with pytest.raises(UserError, match="no such file"):
+        reached(UserError("no such file"))

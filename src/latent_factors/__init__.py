@@ -10,7 +10,8 @@ def load(name: str, run: int = 0) -> "Recommender | Rater | Clicker":
     """Return a trained model of build/train, by the name of its folder, such as "ml-100k-topk-lightgcn".
 
     A model trained under S seeds has runs 0 … S − 1. What comes back depends on the task: a `Recommender` recommends
-    items to a user, a `Rater` predicts ratings, a `Clicker` the probability of clicks.
+    items to a user, one of the next item also after a history; a `Rater` predicts ratings, a `Clicker` the probability
+    of clicks.
 
     Raises UserError for an unknown name or run, and for data or a split that the model was not trained on.
     """

@@ -21,7 +21,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from latent_factors import bench_clicks, bench_decoding, bench_peers, bench_search, bench_sequences, peers
+from latent_factors import bench_bounds, bench_clicks, bench_decoding, bench_peers, bench_search, bench_sequences, peers
 from latent_factors.data.atomic import read_atomic
 from latent_factors.errors import tell
 from latent_factors.figures import label
@@ -48,6 +48,7 @@ COMPARED = {  # models and what an epoch of theirs is timed over, at which batch
     ("directau", "bpr"): ((256, 1024), {}),
     ("dccf", "lightgcn"): ((4096, 10240), {"layers": 2}),  # ours, and that of DCCF's authors
 }
+BOUNDED = {"uniformity": (256, 1024), "info_nce": (4096, 10240)}  # the batches, as above
 SCRIPT = """
 import json, sys
 code = [cell for cell in json.load(open("notebooks/train.ipynb"))["cells"] if cell["cell_type"] == "code"]
@@ -199,6 +200,7 @@ def main() -> None:
     problem = rating.prepare(settings.dataset, settings.data, settings.split, device)
     with contextlib.redirect_stderr(io.StringIO()):  # no line an epoch here
         results = training(settings, device, 3) + whole_trainings(settings, device) + compared(settings, device, 7)
+        results += bench_bounds.bounds(settings, device, BOUNDED, 5)
         results += bench_search.cost(settings, device)
     results += bench_search.storage() + bench_search.millions() + bench_clicks.planned()
     results += beside_recbole(settings, device) + bench_sequences.measured() + bench_decoding.measured()

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,26 +36,25 @@ WORDS = {
 RANKED = ("topk", "release", "sequence", "generate")  # tasks whose outputs are lists of items
 FIRST = {"rating": "rmse", "ctr": "auc", "ctr_attributes": "auc"}  # the metric that a list shows; else the task's own
 DOTS, COLOURS = 110, 32  # an inch of the curves' picture; with few colours it takes a third of the room
-UNITS = {"rmse": "stars", "mae": "stars", "mse": "stars²", "logloss": "nats"}
 Interval = tuple[float, float | None, float | None]
 """Mean, low and high; None where nothing computed an interval."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A task with what intervals of validation metrics need.
+    """A task with what intervals of its metrics need.
 
     Attributes:
         name: of the task.
         task: its data.
         protocol: the section that cuts and judges it.
-        bootstrap: over the users of the validation part; None for events without users.
+        bootstraps: over the users of each part; none for events without users.
     """
 
     name: str
     task: Task
     protocol: Section
-    bootstrap: Bootstrap | None
+    bootstraps: dict[str, Bootstrap]
 
     @classmethod
     def of(cls, name: str, dataset: str, settings: Settings) -> "Judged":
@@ -63,12 +62,13 @@ class Judged:
         protocol = getattr(settings, TASKS[name][1])
         task = prepare(name, dataset, settings.data, protocol, torch.device("cpu"))
         if name in RANKED:
-            users = np.arange(len(task.relevant("validation")))
+            users = {part: np.arange(len(task.relevant(part))) for part in PARTS}
         else:
             events = task.interactions if name == "rating" else task.events
-            users = None if events.user is None else events.user.codes[task.parts.validation]
-        bootstrap = None if users is None else Bootstrap(users, settings.statistics, settings.seeds.count)
-        return cls(name, task, protocol, bootstrap)
+            parts = () if events.user is None else PARTS
+            users = {part: events.user.codes[getattr(task.parts, part)] for part in parts}
+        bootstraps = {part: Bootstrap(own, settings.statistics, settings.seeds.count) for part, own in users.items()}
+        return cls(name, task, protocol, bootstraps)
 
     @property
     def user(self) -> str:
@@ -90,29 +90,37 @@ class Judged:
         wanted = [data.user, data.item] if self.name == "rating" else [name for name in types if name not in aside]
         return row[wanted].astype(object).where(row[wanted].notna(), None).to_dict("list")
 
-    def intervals(self, outputs: dict[str, Tensor]) -> dict[str, Interval]:
-        """Return the intervals of validation metrics from what was kept of S runs (S, ...).
+    def intervals(self, outputs: dict[str, Tensor], part: str, known: dict[str, Interval]) -> dict[str, Interval]:
+        """Return the intervals of a part's metrics, those not yet known from what was kept of S runs (S, ...)."""
+        if part not in self.bootstraps:
+            return known
+        bootstrap = self.bootstraps[part]
+        own = self._replicates(outputs, part, bootstrap)
+        return known | {name: bootstrap.interval(draw()) for name, draw in own.items() if name not in known}
 
-        There is none of the AUC, which takes half a second a model.
-        """
-        if self.bootstrap is None:
-            return {}
-        return {name: self.bootstrap.interval(own) for name, own in self._replicates(outputs)}
-
-    def _replicates(self, outputs: dict[str, Tensor]) -> Iterator[tuple[str, np.ndarray]]:
+    def _replicates(
+        self, outputs: dict[str, Tensor], part: str, bootstrap: Bootstrap
+    ) -> dict[str, Callable[[], np.ndarray]]:
+        """Return what draws the B + 1 values of each metric."""
         if self.name == "rating":
-            errors = (outputs["prediction"] - self.task.validation[1]).numpy()
-            yield "rmse", self.bootstrap.mean(errors**2, root=True)
-            yield "mse", self.bootstrap.mean(errors**2)
-            yield "mae", self.bootstrap.mean(np.abs(errors))
-        elif self.name in ("ctr", "ctr_attributes"):
-            chance, clicked = outputs["probability"].double().numpy().clip(1e-15, 1 - 1e-15), self.task.validation[2]
-            yield "logloss", self.bootstrap.mean(-np.log(np.where(clicked.numpy() > 0, chance, 1 - chance)))
-        else:
-            relevant = self.task.relevant("validation")
-            for k in self.task.cutoffs:
-                for name, metric in self.task.metrics.items():
-                    yield f"{name}@{k}", self.bootstrap.mean(metric(outputs["hits"], relevant, k).numpy())
+            errors = (outputs["prediction"] - getattr(self.task, part)[1]).numpy()
+            return {
+                "rmse": lambda: bootstrap.mean(errors**2, root=True),
+                "mse": lambda: bootstrap.mean(errors**2),
+                "mae": lambda: bootstrap.mean(np.abs(errors)),
+            }
+        if self.name in ("ctr", "ctr_attributes"):
+            said, clicked = outputs["probability"].numpy(), getattr(self.task, part)[2].numpy()
+            chance = said.astype(np.float64).clip(1e-15, 1 - 1e-15)
+            return {
+                "auc": lambda: bootstrap.auc(said, clicked),
+                "logloss": lambda: bootstrap.mean(-np.log(np.where(clicked > 0, chance, 1 - chance))),
+            }
+        hits, relevant = outputs["hits"], self.task.relevant(part)
+        return {
+            f"{name}@{k}": lambda metric=metric, k=k: bootstrap.mean(metric(hits, relevant, k).numpy())
+            for k in self.task.cutoffs for name, metric in self.task.metrics.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -177,11 +185,16 @@ class Card:
     def metrics(self) -> list[dict]:
         """A row a metric: its name with the unit, and what it is in each part, mean and interval as text."""
         point = self.about["points"][0]
-        kept = {key: own[0] for key, own in self.run.outputs["validation"].items()}
         known = {metric: self.published.get((*self.key, metric)) for metric in point["test"]}
-        own = {"validation": self.judged.intervals(kept), "test": known}
+        known = {"test": {metric: interval for metric, interval in known.items() if interval}}  # as chapters have it
+        own = {
+            part: self.judged.intervals(
+                {key: kept[0] for key, kept in self.run.outputs[part].items()}, part, known.get(part, {})
+            )
+            for part in PARTS
+        }
         return [
-            {"name": f"{metric} ({UNITS[metric]})" if metric in UNITS else metric, "key": metric}
+            {"name": figures.with_unit(metric), "key": metric}
             | {part: _text(own[part].get(metric) or (np.mean(point[part][metric]), None, None)) for part in PARTS}
             for metric in point["test"]
         ]

@@ -11,6 +11,7 @@ from torch import Tensor
 from latent_factors import ranking
 from latent_factors.data.features import rank_features
 from latent_factors.data.noise import disturb
+from latent_factors.data.table import Interactions
 from latent_factors.fit import derive, derive_seeds, fit_run, set_up
 from latent_factors.models import build
 from latent_factors.processes import spread
@@ -56,12 +57,23 @@ def jobs(planned: dict[tuple[str, float], tuple[str, Section]], seeds: Seeds) ->
 
 
 def noisy(task: topk.TopKTask, share: float, seed: int) -> topk.TopKTask:
-    """Return the task with a share of its training events replaced, as `disturb` does; validation and test stay."""
+    """Return the task with a share of its training events replaced, as `disturb` does; validation and test stay.
+
+    What was replaced is not ranked: the user has it, and a model that finds it would be charged with a miss for it.
+    """
     interactions = disturb(task.interactions, task.parts.train, share, seed)
-    columns = [interactions.user, interactions.item]
-    features = rank_features(task.features.names, columns, task.parts.train)
-    ids = torch.from_numpy(features.encode(columns)).to(task.ids.device)
-    return replace(task, interactions=interactions, features=features, ids=ids)
+    features = rank_features(task.features.names, [interactions.user, interactions.item], task.parts.train)
+
+    def numbered(events: Interactions) -> Tensor:
+        return torch.from_numpy(features.encode([events.user, events.item])).to(task.ids.device)
+
+    gone = np.flatnonzero(interactions.item.codes != task.interactions.item.codes)
+    return replace(
+        task, interactions=interactions, features=features,
+        ids=torch.cat([numbered(interactions), numbered(task.interactions)[gone]]),
+        person=torch.cat([task.person, task.person[gone]]),
+        hidden=np.arange(len(gone)) + len(interactions),
+    )
 
 
 def hits(task: topk.TopKTask, job: tuple[str, Section, float, int, int]) -> Tensor:

@@ -8,6 +8,10 @@ class UserError(Exception):
     """Something the user can mend: one sentence that names the file or key, and the remedy."""
 
 
+class TrainingError(UserError):
+    """A setting that a model cannot be trained with: its loss is no number, or its equations have no solution."""
+
+
 def tell(work: Callable[[], None]) -> int:
     """Run a command's work and return its exit status; a fault becomes one line on stderr."""
     try:

@@ -41,18 +41,11 @@ def logloss(probability: Tensor, label: Tensor) -> Tensor:
     return -torch.where(label == 1, p, 1 - p).log().mean(-1)
 
 
-def calibration(probability: Tensor, label: Tensor, bins: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Compare predicted with observed click rates, from the smallest predictions to the largest.
+def equal_bins(scores: Tensor, bins: int) -> Tensor:
+    """Return the bin (..., n) of each score (..., n), from 0 for the smallest to bins − 1 for the largest.
 
-    probability (..., n), label (n,). Returns the mean prediction (..., bins), the share of clicks (..., bins) and the
-    number of rows (bins,) of bins that differ by at most one row; rows of one prediction keep their order.
+    Bins differ by at most one row; rows of one score keep their order.
     """
-    order = probability.argsort(dim=-1, stable=True)
-    sizes = [len(rows) for rows in torch.arange(probability.shape[-1]).tensor_split(bins)]
-    predicted = probability.gather(-1, order).double().split(sizes, -1)
-    observed = label[order].double().split(sizes, -1)
-    return (
-        torch.stack([rows.mean(-1) for rows in predicted], -1),
-        torch.stack([rows.mean(-1) for rows in observed], -1),
-        torch.tensor(sizes),
-    )
+    sizes = torch.tensor([len(rows) for rows in torch.arange(scores.shape[-1]).tensor_split(bins)])
+    ascending = torch.arange(bins).repeat_interleave(sizes).expand(scores.shape)
+    return torch.empty_like(ascending).scatter(-1, scores.argsort(dim=-1, stable=True), ascending)

@@ -1,5 +1,6 @@
 """The house style of plots: one colour a model in the whole book, colour-blind safe, readable at page width."""
 
+import io
 from pathlib import Path
 
 import matplotlib as mpl
@@ -7,9 +8,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 WIDTH = 6.0  # inches: the width of a page's text; a phone shows it at 400 pixels
 SMALL = 9.0  # points: no text is smaller, so that 400 pixels are enough to read it
+COLOURS = 256  # of a PNG: it takes a third of the room
 TEXT_CONTRAST = 4.5  # of text against white, at least (WCAG 2, level AA)
 
 GREY, BLACK, BLUE, GREEN, ORANGE, RUST, BROWN, UMBER, PINK, SKY, PURPLE, INDIGO, MAGENTA, WINE, VIOLET = (
@@ -70,10 +74,17 @@ METHODS = {  # of input search: (colour, marker)
     "DNIS, as found": (SKY, "h"),
 }
 
+UNITS = {"rmse": "stars", "mae": "stars", "mse": "stars²", "logloss": "nats"}  # of the metrics that have one
+
 
 def label(model: str) -> str:
     """Return the name of a model as figures and tables print it."""
     return MODELS[model][0]
+
+
+def with_unit(metric: str) -> str:
+    """Return the name of a metric, with the unit that it has: "rmse (stars)"."""
+    return f"{metric} ({UNITS[metric]})" if metric in UNITS else metric
 
 
 def style(model: str) -> dict:
@@ -124,6 +135,7 @@ def use_house_style() -> None:
         "figure.constrained_layout.h_pad": 0.06,
         "figure.constrained_layout.w_pad": 0.06,
         "figure.dpi": 100,
+        "figure.labelsize": 10,
         "figure.figsize": (WIDTH, 3.6),
         "font.size": SMALL,
         "axes.labelsize": 10,
@@ -154,5 +166,11 @@ def save(figure: Figure, stem: Path, provenance: str) -> None:
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)  # once more than saving does: panels that grew may have got ticks that need room
-    figure.savefig(stem.with_suffix(".png"), metadata={"Provenance": provenance})
+    drawn, about = io.BytesIO(), PngInfo()
+    figure.savefig(drawn, format="png")
+    about.add_itxt("Provenance", provenance)
+    picture = Image.open(drawn)
+    picture.convert("RGB").quantize(COLOURS).save(
+        stem.with_suffix(".png"), optimize=True, dpi=picture.info["dpi"], pnginfo=about
+    )
     figure.savefig(stem.with_suffix(".svg"), metadata={"Description": provenance, "Date": None})

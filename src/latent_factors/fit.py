@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from latent_factors import optimiser
 from latent_factors.data.splits import Parts
 from latent_factors.embedding import add_gradients
-from latent_factors.errors import UserError
+from latent_factors.errors import TrainingError, UserError
 from latent_factors.sections import Compute, Section, Seeds
 
 
@@ -149,7 +149,7 @@ def fit_run(
     for `settings.patience` epochs, at the latest after `settings.epochs`. A line an epoch goes to stderr, after
     `title`, which begins with TASK.MODEL. Where the run is `watched`, rows hold what the task watches too.
 
-    Raises UserError when the loss stops being finite.
+    Raises TrainingError when the loss stops being finite.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -178,7 +178,8 @@ def train(
             best, waited = score, 0
             kept = {key: value.clone() for key, value in trainer.model.state_dict().items()}
         progress = f"epoch {epoch}/{epochs}  loss {loss:.4f}  {task.metric} {score:.4f}  best {best:.4f}"
-        print(f"{title}  {progress}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{title}  {progress}\n")  # in one piece: another process may write at the same time
+        sys.stderr.flush()
         if waited == patience:
             break
     trainer.model.load_state_dict(kept)
@@ -218,7 +219,7 @@ class Adam:
 
     def _refuse(self, steps: Tensor, epoch: int) -> None:
         step = int(torch.nonzero(~steps.isfinite())[0])
-        raise UserError(
+        raise TrainingError(
             f"{self.name}: the loss became {steps[step].item()} at step {(epoch - 1) * len(steps) + step + 1}"
             f" (epoch {epoch}, batch {step + 1} of {len(steps)}) with learning_rate {self.settings.learning_rate} and"
             f" batch_size {self.settings.batch_size}; lower the learning_rate of {self.name} in params.yaml"

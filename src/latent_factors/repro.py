@@ -14,17 +14,14 @@ import threading
 import time
 from pathlib import Path
 
-from dvc.dependency import param
-from dvc.exceptions import DvcException
-from dvc.repo import Repo
-
-from latent_factors import heal, nursery, settings, summary
+from latent_factors import nursery, summary, unchanged
 from latent_factors.book import site
 from latent_factors.errors import UserError, tell
 from latent_factors.paths import root
 from latent_factors.progress import FAULT, Progress
 
 AT_ONCE = 2
+QUICK = (sys.executable, "-m", "latent_factors.quick")  # DVC, but for how it breaks lines of dvc.lock
 _one_line = threading.Lock()  # at a time is read and shown
 _running: set[subprocess.Popen] = set()
 
@@ -34,6 +31,10 @@ def plan(project: Path) -> tuple[int, bool]:
 
     Raises UserError where DVC cannot tell.
     """
+    from dvc.dependency import param
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
     whole, param.load_path = param.load_path, functools.cache(param.load_path)  # else params.yaml is parsed every stage
     try:
         with Repo(str(project)) as repo:
@@ -52,7 +53,7 @@ def side_by_side(stages: list[str], progress: Progress) -> list[str]:
         for stage in waiting:
             if faults:
                 return
-            faults.extend(follow(stage, ["dvc", "--wait-for-lock", "repro", "--single-item", stage], progress))
+            faults.extend(follow(stage, [*QUICK, "--wait-for-lock", "repro", "--single-item", stage], progress))
 
     workers = [threading.Thread(target=work) for _ in range(AT_ONCE)]
     for worker in workers:
@@ -80,21 +81,41 @@ def follow(name: str, command: list[str], progress: Progress) -> list[str]:
     return faults or [f"error: {command[0]} ended with status {process.returncode}"] if process.returncode else []
 
 
+def bring_up_to_date(first: list[str], then: list[str], progress: Progress) -> list[str]:
+    """Run what changed, if anything, and record that nothing did since; return what went wrong.
+
+    Raises UserError for a fault in params.yaml, or one that DVC has with the project.
+    """
+    from latent_factors import heal, quick, settings  # with DVC, which a run without changes need not wait for
+
+    heal.main()
+    settings.main()
+    files = unchanged.fingerprint(root())  # before DVC looks: a change meanwhile makes another
+    progress.total, changed = plan(root())
+    if changed:
+        with nursery.ready():
+            faults = side_by_side(first, progress) or side_by_side(then, progress)
+        quick.restore(root() / "dvc.lock")
+        faults = faults or follow("all", ["dvc", "--wait-for-lock", "repro"], progress)
+        if faults:
+            return faults
+        files = unchanged.fingerprint(root())
+        _, changed = plan(root())
+    if not changed:
+        unchanged.record(root(), files, progress.total)
+    return []
+
+
 def main(first: list[str], then: list[str]) -> int:
     """Make what is not up to date and print a summary; return the exit status, 1 where a stage failed.
 
     Raises UserError for a fault in params.yaml, or one that DVC has with the project.
     """
-    began = time.monotonic()
-    heal.main()
-    settings.main()
-    total, changed = plan(root())
-    progress = Progress(total)
-    faults = []
-    if changed:
-        with nursery.ready():
-            faults = side_by_side(first, progress) or side_by_side(then, progress)
-        faults = faults or follow("all", ["dvc", "--wait-for-lock", "repro"], progress)
+    began, faults = time.monotonic(), []
+    total = unchanged.stages(root())
+    progress = Progress(total or 0)
+    if total is None:
+        faults = bring_up_to_date(first, then, progress)
     if not faults:
         site.build(root() / "build" / "book")
         print(summary.text(progress, time.monotonic() - began, root()))

@@ -93,6 +93,8 @@ def _dccf(trial: optuna.Trial, frequency: float) -> dict[str, float]:
         "temperature": log(trial, "temperature", 0.1, 2),
         "l2_intents": log(trial, "l2_intents", 1e-5, 1e-2),
     } | _adam(trial, 2e-4, 1e-2) | _ridge(trial, frequency, 1e-5, 0.1, bias=False)
+
+
 def _towers(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     temperature = {"temperature": log(trial, "temperature", 0.03, 1)}
     return temperature | _adam(trial, 5e-4, 2e-2) | _ridge(trial, frequency, 1e-5, 1, bias=False)

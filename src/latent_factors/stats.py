@@ -49,6 +49,27 @@ class Bootstrap:
             redrawn, observed = np.sqrt(redrawn), np.sqrt(observed)
         return self._over_seeds(observed, redrawn)
 
+    def by_group(self, values: np.ndarray, group: np.ndarray, number: int) -> np.ndarray:
+        """Return (B + 1, G) values of the mean over the rows of each of G = `number` groups, averaged over seeds.
+
+        values and group, which says where each seed puts a row, are (S, n). The first values are the estimates
+        themselves; a replicate that drew no row of a group is NaN there.
+        """
+        users = self._weights.shape[1]
+        cells = self.users.astype(np.int64) * number + group  # (S, n)
+
+        def total(weights: np.ndarray) -> np.ndarray:
+            rows = zip(cells, weights, strict=True)
+            sums = [np.bincount(own, weights=row, minlength=users * number) for own, row in rows]
+            return np.reshape(sums, (len(cells), users, number)).astype(np.float32)
+
+        sums, counts = total(values), total(np.ones_like(values))
+        with np.errstate(invalid="ignore"):
+            redrawn = (self._weights @ sums) / (self._weights @ counts)  # (S, B, G)
+        observed = sums.sum(1, dtype=np.float64) / counts.sum(1, dtype=np.float64)
+        redrawn = np.take_along_axis(redrawn, (self._seeds % len(cells)).T[:, :, None], 0).mean(0)
+        return np.vstack([observed.mean(0), redrawn])
+
     def _over_seeds(self, observed: np.ndarray, redrawn: np.ndarray) -> np.ndarray:
         """Return the mean of S observed values and of the redrawn (B, S), with the seeds redrawn too."""
         return np.append(observed.mean(), np.take_along_axis(redrawn, self._seeds % len(observed), 1).mean(1))

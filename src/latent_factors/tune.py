@@ -21,7 +21,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from latent_factors.errors import UserError, tell
+from latent_factors.errors import TrainingError, UserError, tell
 from latent_factors.fit import Task, derive_seeds, fit, set_up
 from latent_factors.models import build
 from latent_factors.paths import root
@@ -86,11 +86,11 @@ def best(base: dict, trials: list[dict], problem: Task) -> dict:
 
 
 def score(task: str, model: str, values: dict, problem: Task, runs: list[int]) -> float:
-    """Return the mean validation score of some runs, to six digits; the worst there is where a loss became NaN."""
+    """Return the mean validation score of some runs, to six digits; the worst there is for what cannot be trained."""
     (point,) = points(task, model, values)
     try:
         scores = fit(f"{task}.{model}", lambda: build(model, point, problem.inputs), problem, point, runs).best
-    except UserError:  # the loss became NaN: a bad trial, not a bad study
+    except TrainingError:  # a bad trial, not a bad study
         return -float("inf") if problem.larger_is_better else float("inf")
     return float(f"{scores.mean().item():.6g}")
 

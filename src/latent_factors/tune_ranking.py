@@ -44,11 +44,11 @@ def tune(name: str, models: list[str]) -> None:
     unknown = [model for model in models if model not in tunable]
     if unknown:
         raise UserError(f"{name} has no model {unknown[0]} to tune: choose from {', '.join(tunable)}")
-    with contextlib.chdir(path.parent):
-        task = prepare(study.task, study.dataset, study.data, study.protocol, set_up(whole.compute))
     chosen = models or tunable
-    tried = dict(zip(chosen, spread(functools.partial(_tune, study, task, whole.tune.seed), chosen, whole.compute),
-                     strict=True))
+    with contextlib.chdir(path.parent):  # where the data is: what describes items is read when a model asks for it
+        task = prepare(study.task, study.dataset, study.data, study.protocol, set_up(whole.compute))
+        rows = spread(functools.partial(_tune, study, task, whole.tune.seed), chosen, whole.compute)
+    tried = dict(zip(chosen, rows, strict=True))
     with edited(path) as values:
         for model, rows in tried.items():
             own = values[kind][name]["models"][model]

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from latent_factors.embedding import look_up
 from latent_factors.models import Inputs, lightgcn
-from latent_factors.models.losses import alignment, uniformity
+from latent_factors.models.losses import alignment, uniformity, unit
 from latent_factors.sections import DirectAU
 
 
@@ -27,9 +27,13 @@ class Model(lightgcn.Model):
 
     def loss(self, ids: Tensor) -> Tensor:
         """Return align + γ (uniform(users) + uniform(items)) / 2 () of events (2, B): user, item."""
-        user, item = F.normalize(self.vectors(ids), dim=-1)  # (B, K) each
-        sides = ((user, ids[0]), (item, ids[1]))
-        apart = sum(uniformity(_once(*side) if self.distinct else side[0]) for side in sides)
+        sides = [side.unique(return_inverse=True, return_counts=True) for side in ids]
+        different = torch.cat([side for side, _, _ in sides])
+        units = unit(self.vectors(different)).split([len(side) for side, _, _ in sides])
+        user, item = (look_up(own, place) for own, (_, place, _) in zip(units, sides, strict=True))  # (B, K) each
+        apart = sum(
+            uniformity(own, None if self.distinct else counts) for own, (_, _, counts) in zip(units, sides, strict=True)
+        )
         return alignment(user, item) + self.gamma * apart / 2
 
     def vectors(self, ids: Tensor) -> Tensor:
@@ -38,13 +42,6 @@ class Model(lightgcn.Model):
 
     def scorer(self) -> Callable[[Tensor], Tensor]:
         """Return the function from user ids (B,) to the scores (B, I) of all items."""
-        table = F.normalize(self.table(), dim=-1) if self.cosine else self.table()
+        table = unit(self.table()) if self.cosine else self.table()
         item = table[self.items]
         return lambda users: table[users] @ item.T
-
-
-def _once(vectors: Tensor, ids: Tensor) -> Tensor:
-    """Return one of the vectors (B, K) for each different id (B,)."""
-    different, place = ids.unique(return_inverse=True)
-    first = torch.empty_like(different).scatter_(0, place, torch.arange(len(ids), device=ids.device))
-    return vectors[first]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latent_factors.data.histories import Histories
-from latent_factors.errors import UserError
+from latent_factors.errors import TrainingError
 from latent_factors.models import Inputs
 from latent_factors.models.neighbours import events
 from latent_factors.sections import EASE
@@ -88,13 +88,13 @@ class Model(nn.Module):
 def invert(matrix: np.ndarray) -> np.ndarray:
     """Return the inverse of a symmetric positive definite float32 matrix (U, U), in the memory that it takes up.
 
-    Raises UserError when a matrix is not positive definite to float32.
+    Raises TrainingError when a matrix is not positive definite to float32.
     """
     with threadpool_limits(torch.get_num_threads(), "blas"):
         factor, fault = lapack.spotrf(matrix.T, lower=1, overwrite_a=1, clean=0)
         inverse, _ = lapack.spotri(factor, lower=1, overwrite_c=1)
     if fault:
-        raise UserError("EASE cannot be solved with so small an l2; raise l2 of topk.ease in params.yaml")
+        raise TrainingError("EASE cannot be solved with so small an l2; raise l2 of topk.ease in params.yaml")
     inverse = inverse.T  # in C order, where the upper triangle has been filled
     for first in range(0, len(inverse), ROWS):
         last = first + ROWS

@@ -205,6 +205,8 @@ class DCCF(LightGCN):
     intent: bool
     local_mask: bool
     intent_mask: bool
+
+
 class Towers(Gradient):
     """Two towers over attributes; `hidden` holds the widths of a tower's layers, the last that of its output."""
 
@@ -223,6 +225,8 @@ class TowersSSL(Towers):
     ssl_draw: Literal["uniform", "training"]
     pattern: Literal["cfm", "rfm", "none"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
 class CML(Section):
     """Collaborative metric learning: `negatives` are drawn for an event, the closest counts."""
 

@@ -39,6 +39,7 @@ class TopKTask:
         cutoffs: the list lengths k, the first of them decides in validation.
         data: how the files are read.
         known: rows of events that are never drawn as negatives nor ranked; None for those of the training part.
+        hidden: rows of events that are not ranked either, though training knows nothing of them.
     """
 
     interactions: Interactions
@@ -49,6 +50,7 @@ class TopKTask:
     cutoffs: tuple[int, ...]
     data: Data
     known: np.ndarray | None = None
+    hidden: np.ndarray | None = None
 
     larger_is_better = True
     metrics = ranking.METRICS
@@ -234,7 +236,8 @@ class TopKTask:
     @cached_property
     def _before(self) -> dict[str, Histories]:
         """What must not be recommended to a part's users."""
-        earlier = {"validation": [self._known], "test": [self._known, self.parts.validation]}
+        had = [self._known] if self.hidden is None else [self._known, self.hidden]
+        earlier = {"validation": had, "test": [*had, self.parts.validation]}
         return {part: self._gather(np.concatenate(rows)) for part, rows in earlier.items()}
 
     def _gather(self, rows: np.ndarray) -> Histories:
