@@ -7,8 +7,8 @@ import torch
 from pydantic import ValidationError
 
 from conftest import write_films
-from latent_factors import identifier_study
-from latent_factors.identifier_study import Judge, Outcome, nearest_sasrec
+from latent_factors import fit, identifier_study
+from latent_factors.identifier_study import Judge, Outcome, Trainer, nearest_sasrec, spelled
 from latent_factors.models import build
 from latent_factors.paths import root
 from latent_factors.sections import Compute, IdentifierStudy, Seeds, Sequences, Statistics
@@ -26,6 +26,7 @@ STUDY = {
         "scheme": {"independent": {}}, "dim": 4, "heads": 1, "hidden": 4, "layers": 1, "history": 5, "dropout": 0.0,
         "learning_rate": 0.01, "batch_size": 16, "epochs": 1, "patience": 1,
     },
+    "learning": {"sequential": {"learning_rate": 0.02}},
     "schemes": {
         "titles": {"title": {"words": 2}}, "one token": {"independent": {}}, "walks": {"sequential": NUMBERS},
         "leak": {"leaky": NUMBERS}, "clusters": {"collaborative": CLUSTERS},
@@ -39,12 +40,12 @@ STUDY = {
 }
 
 
-def test_every_arm_is_judged_and_every_claim_decided(settings):
+def test_every_arm_is_judged_and_every_claim_decided(settings, tmp_path):
     write_films(root())
     study = IdentifierStudy(**STUDY, data=settings.data)
     found = identifier_study.run(
         study, Seeds(root=1, count=2), Compute(device="cpu", threads=1),
-        Statistics(replicates=100, level=0.95, seed=1, blocks=2),
+        Statistics(replicates=100, level=0.95, seed=1, blocks=2), tmp_path / "runs",
     )
     schemes = {row["scheme"]: row for row in found["schemes"]}
     assert list(schemes) == [*STUDY["schemes"], "sequential, base 2"]
@@ -73,6 +74,39 @@ def test_every_arm_is_judged_and_every_claim_decided(settings):
     assert effects["three-or-four-tokens-best"]["of"] == ["walks", "sequential, base 2"]
     rare = {name: row["rare"]["mean"] for name, row in schemes.items()}
     assert effects["meaning-helps-new-items"]["mean"] == pytest.approx(rare["codes"] - rare["one token"], abs=1e-5)
+
+
+def test_a_study_that_was_cut_off_goes_on(settings, tmp_path, monkeypatch):
+    write_films(root())
+    study, trained, known = IdentifierStudy(**STUDY, data=settings.data), [], fit.fit_run
+    task = prepare("generate", "made", settings.data, study.protocol, torch.device("cpu"))
+
+    def counted(title: str, *others):
+        trained.append(title)
+        return known(title, *others)
+
+    monkeypatch.setattr(identifier_study, "fit_run", counted)
+    arms, compute = spelled(study), Compute(device="cpu", threads=1)
+    trainer = Trainer(task, study, Seeds(root=1, count=3), compute, tmp_path)
+    trainer.keep("generative", arms["walks"], 1)
+    trainer.keep("generative", arms["walks"], 1)
+    assert len(trained) == 1
+    whole = trainer.train("generative", arms["walks"])
+    assert len(trained) == 3
+    fresh = Trainer(task, study, Seeds(root=1, count=3), compute, tmp_path / "other").train("generative", arms["walks"])
+    for one, other in zip(whole, fresh, strict=True):
+        assert torch.equal(one.hits, other.hits)
+        assert (one.validation, one.parameters) == (other.validation, other.parameters)
+        assert [(torch.equal(one.beams[width][0], hits), one.beams[width][1]) for width, (hits, _) in
+                other.beams.items()] == [(True, share) for _, share in other.beams.values()]
+    trainer.train("generative", arms["walks"].model_copy(update={"learning_rate": 0.5}))
+    assert len(trained) == 9  # of other settings: other runs
+
+
+def test_the_first_kind_of_a_scheme_says_how_it_is_learned(settings):
+    arms = spelled(IdentifierStudy(**STUDY, data=settings.data))
+    changed = {name for name, point in arms.items() if point.learning_rate == 0.02}
+    assert changed == {"walks", "sequential, base 2"}
 
 
 def test_the_rival_of_equal_size_is_the_nearest_there_is(settings):

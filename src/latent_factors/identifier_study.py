@@ -1,7 +1,11 @@
 """How items are best spelled: one small model under every scheme, at several lengths and sizes, beside SASRec."""
 
 import functools
+import hashlib
+import json
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,6 +13,7 @@ from torch import Tensor, nn
 
 from latent_factors import ranking
 from latent_factors.fit import derive_seeds, fit_run, set_up
+from latent_factors.identifiers import Identifiers
 from latent_factors.models import build
 from latent_factors.processes import spread
 from latent_factors.sections import Compute, Generative, IdentifierStudy, Scheme, Section, Seeds, Statistics
@@ -39,30 +44,50 @@ class Outcome:
     parameters: int
     beams: dict[int, tuple[Tensor, float]]
 
+    def write(self, path: Path) -> None:
+        """Write this to a file, which is whole from the moment that it is there."""
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        with part.open("wb") as file:
+            np.savez_compressed(
+                file, hits=self.hits.numpy(), validation=self.validation, parameters=self.parameters,
+                widths=np.array(list(self.beams), np.int64),
+                found=np.array([share for _, share in self.beams.values()]),
+                **{f"beams {width}": hits.numpy() for width, (hits, _) in self.beams.items()},
+            )
+        part.replace(path)
 
-def run(study: IdentifierStudy, seeds: Seeds, compute: Compute, statistics: Statistics) -> dict:
+    @classmethod
+    def read(cls, path: Path) -> "Outcome":
+        """Return what a file holds."""
+        with np.load(path, allow_pickle=False) as held:
+            return cls(
+                torch.from_numpy(held["hits"]), float(held["validation"]), int(held["parameters"]),
+                {
+                    int(width): (torch.from_numpy(held[f"beams {width}"]), float(share))
+                    for width, share in zip(held["widths"], held["found"], strict=True)
+                },
+            )
+
+
+def run(study: IdentifierStudy, seeds: Seeds, compute: Compute, statistics: Statistics, folder: Path) -> dict:
     """Train every arm under all seeds; return metrics, what identifiers cost, and differences, as JSON holds them.
+
+    Every run is kept in a folder as soon as it is trained, and one that is there already, of the same settings and the
+    same data, is not trained again. So a study that was cut off goes on, and can be trained in parts elsewhere.
 
     Raises UserError for anything wrong with the data or the settings.
     """
     task = generate.prepare(study.dataset, study.data, study.protocol, set_up(compute))
+    trainer = Trainer(task, study, seeds, compute, folder)
     arms, scales = spelled(study), sizes(study)
-    found = {name: train(task, name, "generative", point, seeds, compute, study.beams) for name, point in arms.items()}
-    scaled = {
-        name: found[study.sized] if point == arms[study.sized]
-        else train(task, f"{study.sized} {name}", "generative", point, seeds, compute, study.beams)
-        for name, point in scales.items()
-    }
+    found, scaled = ({name: trainer.train("generative", own[name]) for name in own} for own in (arms, scales))
     judge = Judge(task, found, statistics, seeds.count)
     first = judge.best([name for name in found if "leaky" not in name])
     rivals = {
         "tuned": points("sequence", "sasrec", study.sasrec)[0],
         "of equal size": nearest_sasrec(task, study.sasrec, found[first][0].parameters),
     }
-    others = {
-        f"SASRec, {name}": train(task, f"sasrec {name}", "sasrec", point, seeds, compute, [])
-        for name, point in rivals.items()
-    }
+    others = {f"SASRec, {name}": trainer.train("sasrec", point) for name, point in rivals.items()}
     return {
         "dataset": study.dataset, "users": len(judge.relevant), "items": task.catalogue, "seeds": seeds.count,
         "cutoffs": list(task.cutoffs), "sized": study.sized, "best": first,
@@ -90,8 +115,14 @@ def spelled(study: IdentifierStudy) -> dict[str, Generative]:
         for base_ in study.bases
     }
     return {
-        name: Generative(**base | {"scheme": scheme.model_dump()}) for name, scheme in (study.schemes | longer).items()
+        name: Generative(**base | _learning(study, scheme) | {"scheme": scheme.model_dump()})
+        for name, scheme in (study.schemes | longer).items()
     }
+
+
+def _learning(study: IdentifierStudy, scheme: Scheme) -> dict:
+    changes = study.learning.get(next(iter(scheme.kinds)))
+    return changes.model_dump(exclude_unset=True) if changes else {}
 
 
 def sizes(study: IdentifierStudy) -> dict[str, Generative]:
@@ -106,27 +137,59 @@ def sizes(study: IdentifierStudy) -> dict[str, Generative]:
     }
 
 
-def train(
-    task: generate.GenerateTask, name: str, model: str, point: Section, seeds: Seeds, compute: Compute,
-    beams: list[int],
-) -> list[Outcome]:
-    """Train one arm under all seeds."""
-    made = getattr(point, "scheme", None) and task.identify(point.scheme)  # once for all seeds
-    own = derive_seeds(seeds, f"generate.{name}")
-    return spread(functools.partial(_outcome, task, name, model, point, made, tuple(beams)), own, compute)
+class Trainer:
+    """Trains a study's models under all seeds, and keeps what they say of the test part in a folder.
 
+    A model is one with its settings: whoever asks for the same again gets the same runs.
+    """
 
-def _outcome(
-    task: generate.GenerateTask, name: str, model: str, point: Section, made: object, beams: tuple[int, ...], seed: int
-) -> Outcome:
-    inputs = task.inputs if made is None else task.spelling(made)
-    title = f"generate.{name.replace(' ', '_')}  seed {seed}"
-    trained, score, _ = fit_run(title, functools.partial(build, model, point, inputs), task, point, seed)
-    exact, k = task.outputs(trained, "test"), max(task.cutoffs)
-    return Outcome(
-        exact["hits"].cpu(), score, sum(weight.numel() for weight in trained.parameters()),
-        {width: _searched(task, trained, exact["items"], k, width) for width in beams},
-    )
+    def __init__(
+        self, task: generate.GenerateTask, study: IdentifierStudy, seeds: Seeds, compute: Compute, folder: Path
+    ):
+        self.task, self.study, self.seeds, self.compute, self.folder = task, study, seeds, compute, folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def train(self, model: str, point: Section) -> list[Outcome]:
+        """Return the outcome of a model under every seed."""
+        numbers = [number for number in range(self.seeds.count) if not self.path(model, point, number).is_file()]
+        if numbers:
+            made = self._identify(point)  # once for all seeds
+            spread(functools.partial(self._keep, model, point, made), numbers, self.compute)
+        return [Outcome.read(self.path(model, point, number)) for number in range(self.seeds.count)]
+
+    def keep(self, model: str, point: Section, number: int) -> None:
+        """Train a model under one seed, by its number, unless that has been done."""
+        if not self.path(model, point, number).is_file():
+            self._keep(model, point, self._identify(point), number)
+
+    def path(self, model: str, point: Section, number: int) -> Path:
+        """Return the file of a run: its name tells the settings and the data apart."""
+        known = {
+            "dataset": self.study.dataset, "data": self.study.data.model_dump(),
+            "protocol": self.study.protocol.model_dump(), "beams": self.study.beams, "model": model,
+            "settings": _plain(point), "seed": self._seed(model, point, number), "events": self.task.size,
+        }
+        digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+        return self.folder / f"{self.study.dataset}-{digest}-{number}.npz"
+
+    def _seed(self, model: str, point: Section, number: int) -> int:
+        name = point.scheme.model_dump_json(exclude_none=True) if hasattr(point, "scheme") else model
+        return derive_seeds(self.seeds.model_copy(update={"count": number + 1}), f"generate.{name}")[number]
+
+    def _identify(self, point: Section) -> Identifiers | None:
+        return self.task.identify(point.scheme) if hasattr(point, "scheme") else None
+
+    def _keep(self, model: str, point: Section, made: Identifiers | None, number: int) -> None:
+        seed, task = self._seed(model, point, number), self.task
+        inputs = task.spelling(made) if made else task.inputs
+        title = f"generate.{model}  {point.scheme.name if hasattr(point, 'scheme') else ''}  run {number + 1}"
+        trained, score, _ = fit_run(title, functools.partial(build, model, point, inputs), task, point, seed)
+        exact, k = task.outputs(trained, "test"), max(task.cutoffs)
+        widths = self.study.beams if hasattr(trained, "generate") else []
+        Outcome(
+            exact["hits"].cpu(), score, sum(weight.numel() for weight in trained.parameters()),
+            {width: _searched(task, trained, exact["items"], k, width) for width in widths},
+        ).write(self.path(model, point, number))
 
 
 def _searched(

@@ -185,9 +185,9 @@ class Model(nn.Module):
                 place[above.open] = torch.arange(len(above.open), device=parent.device)
                 speech.keep(place[parent].expand(len(histories), -1))
                 token = above.tokens[parent, slot].expand(len(histories), -1)
-            x = speech.say(token)
-            node = level.open.expand(len(histories), -1)
-            chances = self._chances(level, x.flatten(0, 1), node.flatten()).view(*node.shape, -1)
+            follows = level.tokens[level.open]  # (G, C)
+            logits = torch.einsum("bgd,gcd->bgc", speech.say(token), self.tokens[follows.clamp(min=0)])
+            chances = logits.masked_fill(follows < 0, -torch.inf).log_softmax(2)
             gain = chance.new_zeros(len(histories), len(level.tokens), level.tokens.shape[1])
             gain[:, level.open] = chances
             chance = chance[:, level.parent] + gain[:, level.parent, level.slot]

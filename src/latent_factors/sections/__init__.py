@@ -109,14 +109,16 @@ class TowersStudy(Section):
 class IdentifierStudy(Section):
     """Spelling of the next item on one data set, with one `model` under every scheme; `sasrec` is the tuned rival.
 
-    `bases` are those in which sequential numbers are written beside the schemes, for other lengths; `sizes` is what is
-    changed in the model with the scheme `sized`; `beams` are widths of a beam search that is held beside exact scores.
+    `learning` is what is changed in the model by the first kind of its scheme; `bases` are those in which sequential
+    numbers are written beside the schemes, for other lengths; `sizes` is what is changed in the model with the scheme
+    `sized`; `beams` are widths of a beam search that is held beside exact scores.
     """
 
     dataset: str
     data: Data
     protocol: Sequences
     model: Generative
+    learning: dict[Literal[*Scheme.model_fields], changes_of(Generative)]
     schemes: Annotated[dict[str, Scheme], Field(min_length=2)]
     bases: list[Base]
     sized: str
