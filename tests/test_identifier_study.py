@@ -20,6 +20,7 @@ RESIDUAL = {
     "source": "content", "levels": 2, "codes": 3, "dim": 4, "hidden": 4, "beta": 0.25, "epochs": 2, "batch_size": 8,
     "seed": 0, "words": 0.3, "year": 0.3,
 }
+PUBLISHED = {"titles": 0.02}
 STUDY = {
     "dataset": "made", "protocol": {"order": "time", "length": 5, "rank_history": False, "cutoffs": [2, 4]},
     "model": {
@@ -32,7 +33,8 @@ STUDY = {
         "leak": {"leaky": NUMBERS}, "clusters": {"collaborative": CLUSTERS},
         "joined": {"collaborative": CLUSTERS, "independent": {}}, "codes": {"residual": RESIDUAL},
     },
-    "bases": [2], "sized": "joined", "sizes": [{"dim": 8}], "beams": [1, 20],
+    "bases": [2], "runs": 2, "trials": 0, "repeated": {"walks": 9}, "sized": "joined", "sizes": [{"dim": 8}],
+    "beams": [1, 20],
     "sasrec": {
         "dim": 4, "layers": 1, "heads": 1, "hidden": 4, "dropout": 0.0, "learning_rate": 0.01, "l2": 0.0,
         "l2_power": 0.5, "batch_size": 16, "epochs": 1, "patience": 1,
@@ -44,14 +46,14 @@ def test_every_arm_is_judged_and_every_claim_decided(settings, tmp_path):
     write_films(root())
     study = IdentifierStudy(**STUDY, data=settings.data)
     found = identifier_study.run(
-        study, Seeds(root=1, count=2), Compute(device="cpu", threads=1),
+        study, Seeds(root=1, count=3), Compute(device="cpu", threads=1),
         Statistics(replicates=100, level=0.95, seed=1, blocks=2), tmp_path / "runs",
     )
-    schemes = {row["scheme"]: row for row in found["schemes"]}
+    schemes = {row["model"]: row for row in found["models"]}
     assert list(schemes) == [*STUDY["schemes"], "sequential, base 2"]
     assert schemes["joined"]["collisions"] == 0
     assert schemes["one token"]["longest"] == 1
-    for row in found["schemes"]:
+    for row in found["models"]:
         narrow, wide = row["beams"]
         assert (narrow["beams"], wide["beams"]) == (1, 20)
         assert wide["found"] == 1  # as wide as the catalogue
@@ -69,11 +71,39 @@ def test_every_arm_is_judged_and_every_claim_decided(settings, tmp_path):
         "spelling-beats-sasrec-of-its-size", "meaning-helps-new-items",
     }
     assert effects["held-out-items-leak"]["of"] == ["leak", "walks"]
+    assert {name: row["seeds"] for name, row in schemes.items() if row["seeds"] != 2} == {"walks": 3}
+    assert effects["held-out-items-leak"]["seeds"] == 2
     ndcg = {name: row["metrics"]["ndcg@2"]["mean"] for name, row in schemes.items()}
     assert effects["held-out-items-leak"]["mean"] == pytest.approx(ndcg["leak"] - ndcg["walks"], abs=1e-5)
     assert effects["three-or-four-tokens-best"]["of"] == ["walks", "sequential, base 2"]
     rare = {name: row["rare"]["mean"] for name, row in schemes.items()}
     assert effects["meaning-helps-new-items"]["mean"] == pytest.approx(rare["codes"] - rare["one token"], abs=1e-5)
+
+
+def test_a_study_without_a_rival_and_of_one_size_decides_less(settings, tmp_path):
+    write_films(root())
+    changes = {"sasrec": None, "sizes": [], "bases": [], "runs": 1, "repeated": {}, "published": PUBLISHED}
+    study = IdentifierStudy(**STUDY | changes, data=settings.data)
+    found = identifier_study.run(
+        study, Seeds(root=1, count=7), Compute(device="cpu", threads=1),
+        Statistics(replicates=100, level=0.95, seed=1, blocks=2), tmp_path,
+    )
+    assert ({row["seeds"] for row in found["models"]}, found["rivals"], found["published"]) == ({1}, [], PUBLISHED)
+    assert {row["claim"] for row in found["effects"]} == {
+        "independent-trails", "titles-trail", "clusters-with-own-token-best", "held-out-items-leak",
+        "meaning-helps-new-items",
+    }
+
+
+def test_a_single_scheme_is_told_and_decides_nothing(settings, tmp_path):
+    write_films(root())
+    changes = {"sasrec": None, "sizes": [], "bases": [], "schemes": {"joined": STUDY["schemes"]["joined"]}}
+    found = identifier_study.run(
+        IdentifierStudy(**STUDY | changes, data=settings.data), Seeds(root=1, count=1),
+        Compute(device="cpu", threads=1), Statistics(replicates=100, level=0.95, seed=1, blocks=2), tmp_path,
+    )
+    assert [row["model"] for row in found["models"]] == ["joined"]
+    assert found["effects"] == []
 
 
 def test_a_study_that_was_cut_off_goes_on(settings, tmp_path, monkeypatch):
@@ -91,15 +121,16 @@ def test_a_study_that_was_cut_off_goes_on(settings, tmp_path, monkeypatch):
     trainer.keep("generative", arms["walks"], 1)
     trainer.keep("generative", arms["walks"], 1)
     assert len(trained) == 1
-    whole = trainer.train("generative", arms["walks"])
+    whole = trainer.train("generative", arms["walks"], 3)
     assert len(trained) == 3
-    fresh = Trainer(task, study, Seeds(root=1, count=3), compute, tmp_path / "other").train("generative", arms["walks"])
+    fresh = Trainer(task, study, Seeds(root=1, count=3), compute, tmp_path / "other")
+    fresh = fresh.train("generative", arms["walks"], 3)
     for one, other in zip(whole, fresh, strict=True):
         assert torch.equal(one.hits, other.hits)
         assert (one.validation, one.parameters) == (other.validation, other.parameters)
         assert [(torch.equal(one.beams[width][0], hits), one.beams[width][1]) for width, (hits, _) in
                 other.beams.items()] == [(True, share) for _, share in other.beams.values()]
-    trainer.train("generative", arms["walks"].model_copy(update={"learning_rate": 0.5}))
+    trainer.train("generative", arms["walks"].model_copy(update={"learning_rate": 0.5}), 3)
     assert len(trained) == 9  # of other settings: other runs
 
 

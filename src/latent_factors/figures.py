@@ -60,7 +60,6 @@ MODELS = {  # name in params.yaml: (label, colour, marker); what is one idea in 
     "gru4rec": ("GRU4Rec", ORANGE, "s"),
     "sasrec": ("SASRec", BLUE, "p"),
     "generative_independent": ("one token an item", UMBER, "8"),
-    "generative_collaborative": ("clusters", RUST, "^"),
     "generative_joined": ("clusters + token", PURPLE, "*"),
 }
 METHODS = {  # of input search: (colour, marker)

@@ -80,19 +80,23 @@ def run(study: IdentifierStudy, seeds: Seeds, compute: Compute, statistics: Stat
     task = generate.prepare(study.dataset, study.data, study.protocol, set_up(compute))
     trainer = Trainer(task, study, seeds, compute, folder)
     arms, scales = spelled(study), sizes(study)
-    found, scaled = ({name: trainer.train("generative", own[name]) for name in own} for own in (arms, scales))
+    whole = {study.sized if name == "as it is" else name: point for name, point in (arms | scales).items()}
+    runs = {name: trainer.train("generative", own, runs_of(study, name, seeds)) for name, own in whole.items()}
+    found = {name: runs[name] for name in arms}
+    scaled = {name: runs[study.sized if name == "as it is" else name] for name in scales}
     judge = Judge(task, found, statistics, seeds.count)
     first = judge.best([name for name in found if "leaky" not in name])
-    rivals = {
+    rivals = {} if study.sasrec is None else {
         "tuned": points("sequence", "sasrec", study.sasrec)[0],
         "of equal size": nearest_sasrec(task, study.sasrec, found[first][0].parameters),
     }
-    others = {f"SASRec, {name}": trainer.train("sasrec", point) for name, point in rivals.items()}
+    others = {f"SASRec, {name}": trainer.train("sasrec", point, seeds.count) for name, point in rivals.items()}
     return {
-        "dataset": study.dataset, "users": len(judge.relevant), "items": task.catalogue, "seeds": seeds.count,
+        "dataset": study.dataset, "users": len(judge.relevant), "items": task.catalogue, "trials": study.trials,
         "cutoffs": list(task.cutoffs), "sized": study.sized, "best": first,
-        "schemes": [
-            {"scheme": name, "kinds": arms[name].scheme.name, **task.identify(arms[name].scheme).report(),
+        "published": study.published,
+        "models": [
+            {"model": name, "kinds": arms[name].scheme.name, **task.identify(arms[name].scheme).report(),
              **judge.told(own)}
             for name, own in found.items()
         ],
@@ -105,6 +109,11 @@ def run(study: IdentifierStudy, seeds: Seeds, compute: Compute, statistics: Stat
         ],
         "effects": judge.effects(arms, found, scaled, others, first),
     }
+
+
+def runs_of(study: IdentifierStudy, name: str, seeds: Seeds) -> int:
+    """Return under how many seeds an arm is trained."""
+    return min(study.repeated.get(name, study.runs), seeds.count)
 
 
 def spelled(study: IdentifierStudy) -> dict[str, Generative]:
@@ -149,13 +158,13 @@ class Trainer:
         self.task, self.study, self.seeds, self.compute, self.folder = task, study, seeds, compute, folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def train(self, model: str, point: Section) -> list[Outcome]:
-        """Return the outcome of a model under every seed."""
-        numbers = [number for number in range(self.seeds.count) if not self.path(model, point, number).is_file()]
+    def train(self, model: str, point: Section, runs: int) -> list[Outcome]:
+        """Return the outcome of a model under each of the first seeds."""
+        numbers = [number for number in range(runs) if not self.path(model, point, number).is_file()]
         if numbers:
             made = self._identify(point)  # once for all seeds
             spread(functools.partial(self._keep, model, point, made), numbers, self.compute)
-        return [Outcome.read(self.path(model, point, number)) for number in range(self.seeds.count)]
+        return [Outcome.read(self.path(model, point, number)) for number in range(runs)]
 
     def keep(self, model: str, point: Section, number: int) -> None:
         """Train a model under one seed, by its number, unless that has been done."""
@@ -241,7 +250,7 @@ class Judge:
         """Return what is kept of an arm."""
         hits = [own.hits for own in runs]
         return {
-            "parameters": runs[0].parameters, "validation": round(_validation(runs), 6),
+            "parameters": runs[0].parameters, "seeds": len(runs), "validation": round(_validation(runs), 6),
             "metrics": {
                 f"{name}@{cutoff}": self.interval(self.values(hits, name, cutoff))
                 for name in ("ndcg", "hit") for cutoff in self.task.cutoffs
@@ -274,35 +283,41 @@ class Judge:
         walked = [name for name in alone if getattr(arms[name].scheme.sequential, "order", "") == "time"]
         length = {name: int(self.task.identify(arms[name].scheme).lengths.max()) for name in walked}
         kinds = {arms[name].scheme.name: name for name in reversed(honest)}
-        joined = kinds["collaborative+independent"]
+        own_token, joined = kinds.get("independent"), kinds.get("collaborative+independent")
         ranked, grown = sorted(honest, key=self._reached(found)), sorted(scaled, key=self._reached(scaled))
-        pairs = {
-            "independent-trails": (self.best(alike), kinds["independent"]),
-            "clusters-with-own-token-best": (joined, self.best([name for name in honest if name != joined])),
-            "spelling-beats-sasrec": (first, "SASRec, tuned"),
-            "spelling-beats-sasrec-of-its-size": (first, "SASRec, of equal size"),
-        }
-        if "title" in kinds:
+        pairs = {}
+        if alike and own_token:
+            pairs["independent-trails"] = (self.best(alike), own_token)
+        if joined and len(honest) > 1:
+            pairs["clusters-with-own-token-best"] = (joined, self.best([name for name in honest if name != joined]))
+        if others:
+            pairs["spelling-beats-sasrec"] = (first, "SASRec, tuned")
+            pairs["spelling-beats-sasrec-of-its-size"] = (first, "SASRec, of equal size")
+        if alike and "title" in kinds:
             pairs["titles-trail"] = (self.best(alike), kinds["title"])
         leaky = [name for name in found if "leaky" in arms[name].scheme.kinds]
-        if leaky:
+        if leaky and "sequential" in kinds:
             pairs["held-out-items-leak"] = (leaky[0], kinds["sequential"])
         proper = [name for name in walked if length[name] in PROPER]
         if proper and len(walked) > len(proper):
             others_ = [name for name in walked if name not in proper]
             pairs["three-or-four-tokens-best"] = (self.best(proper), self.best(others_))
         effects = {claim: ndcg[one] - ndcg[other] for claim, (one, other) in pairs.items()}
-        effects["scheme-beats-size"] = ndcg[ranked[-1]] - ndcg[ranked[0]] - (ndcg[grown[-1]] - ndcg[grown[0]])
+        if len(grown) > 1:
+            pairs["scheme-beats-size"] = (ranked[-1], ranked[0], grown[-1], grown[0])
+            effects["scheme-beats-size"] = ndcg[ranked[-1]] - ndcg[ranked[0]] - (ndcg[grown[-1]] - ndcg[grown[0]])
         content = [name for name in alone if getattr(arms[name].scheme.residual, "source", "") == "content"]
-        if content:
-            pairs["meaning-helps-new-items"] = (content[0], kinds["independent"])
+        if content and own_token:
+            pairs["meaning-helps-new-items"] = (content[0], own_token)
             new, plain = (
                 self.values([own.hits for own in found[name]], "hit", rows=self.rare)
                 for name in pairs["meaning-helps-new-items"]
             )
             effects["meaning-helps-new-items"] = new - plain
+        runs = {name: len(own) for name, own in (found | scaled | others).items()}
         return [
-            {"claim": claim, "of": list(pairs.get(claim, (ranked[-1], ranked[0]))), **self.interval(own)}
+            {"claim": claim, "of": list(pairs[claim]), "seeds": min(runs[name] for name in pairs[claim]),
+             **self.interval(own)}
             for claim, own in effects.items()
         ]
 

@@ -107,11 +107,13 @@ class TowersStudy(Section):
 
 
 class IdentifierStudy(Section):
-    """Spelling of the next item on one data set, with one `model` under every scheme; `sasrec` is the tuned rival.
+    """Spelling of the next item on one data set, with one `model` under every scheme.
 
     `learning` is what is changed in the model by the first kind of its scheme; `bases` are those in which sequential
     numbers are written beside the schemes, for other lengths; `sizes` is what is changed in the model with the scheme
-    `sized`; `beams` are widths of a beam search that is held beside exact scores.
+    `sized`. Each of these has `runs` seeds, or those that `repeated` gives it. `trials` is how many went before the
+    settings; `beams` are widths of a beam search that is held beside exact scores; `sasrec` is the setting of a rival,
+    which has all seeds; `published` is what the paper prints for schemes: ndcg at the first cutoff.
     """
 
     dataset: str
@@ -119,12 +121,16 @@ class IdentifierStudy(Section):
     protocol: Sequences
     model: Generative
     learning: dict[Literal[*Scheme.model_fields], changes_of(Generative)]
-    schemes: Annotated[dict[str, Scheme], Field(min_length=2)]
+    schemes: Annotated[dict[str, Scheme], Field(min_length=1)]
     bases: list[Base]
+    runs: Count
+    repeated: dict[str, Count] = Field(default_factory=dict)
+    trials: Annotated[int, Field(ge=0)]
     sized: str
     sizes: list[changes_of(Generative)]
     beams: Annotated[list[Count], Field(min_length=1)]
-    sasrec: dict
+    sasrec: dict | None = None
+    published: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _sizes_one_of_its_schemes(self) -> "IdentifierStudy":

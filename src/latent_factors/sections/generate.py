@@ -120,5 +120,4 @@ class Generate(Section):
     """Spelling of the next item: a section a scheme."""
 
     generative_independent: Generative
-    generative_collaborative: Generative
     generative_joined: Generative

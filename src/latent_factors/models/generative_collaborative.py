@@ -1,7 +1,0 @@
-"""Paths of clusters, spelled by the transformer (Hua et al. 2023, CID)."""
-
-from latent_factors.models import generative
-
-
-class Model(generative.Model):
-    """The transformer with this scheme: a name of its own, as it is tuned and trained on its own."""
