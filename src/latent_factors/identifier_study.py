@@ -90,7 +90,10 @@ def run(study: IdentifierStudy, seeds: Seeds, compute: Compute, statistics: Stat
         "tuned": points("sequence", "sasrec", study.sasrec)[0],
         "of equal size": nearest_sasrec(task, study.sasrec, found[first][0].parameters),
     }
-    others = {f"SASRec, {name}": trainer.train("sasrec", point, seeds.count) for name, point in rivals.items()}
+    others = {
+        f"SASRec, {name}": trainer.train("sasrec", point, runs_of(study, f"SASRec, {name}", seeds))
+        for name, point in rivals.items()
+    }
     return {
         "dataset": study.dataset, "users": len(judge.relevant), "items": task.catalogue, "trials": study.trials,
         "cutoffs": list(task.cutoffs), "sized": study.sized, "best": first,
@@ -182,8 +185,9 @@ class Trainer:
         return self.folder / f"{self.study.dataset}-{digest}-{number}.npz"
 
     def _seed(self, model: str, point: Section, number: int) -> int:
-        name = point.scheme.model_dump_json(exclude_none=True) if hasattr(point, "scheme") else model
-        return derive_seeds(self.seeds.model_copy(update={"count": number + 1}), f"generate.{name}")[number]
+        spelled = hasattr(point, "scheme")  # a rival has the seeds that it has in the pipeline
+        name = f"generate.{point.scheme.model_dump_json(exclude_none=True)}" if spelled else f"sequence.{model}"
+        return derive_seeds(self.seeds.model_copy(update={"count": number + 1}), name)[number]
 
     def _identify(self, point: Section) -> Identifiers | None:
         return self.task.identify(point.scheme) if hasattr(point, "scheme") else None

@@ -111,9 +111,10 @@ class IdentifierStudy(Section):
 
     `learning` is what is changed in the model by the first kind of its scheme; `bases` are those in which sequential
     numbers are written beside the schemes, for other lengths; `sizes` is what is changed in the model with the scheme
-    `sized`. Each of these has `runs` seeds, or those that `repeated` gives it. `trials` is how many went before the
-    settings; `beams` are widths of a beam search that is held beside exact scores; `sasrec` is the setting of a rival,
-    which has all seeds; `published` is what the paper prints for schemes: ndcg at the first cutoff.
+    `sized`. `sasrec` is the setting of a rival: it is trained as it is, and as wide as makes it of equal size. Each of
+    these has `runs` seeds, or those that `repeated` gives it. `trials` is how many went before the settings; `beams`
+    are widths of a beam search that is held beside exact scores; `published` is what the paper prints for schemes: ndcg
+    at the first cutoff.
     """
 
     dataset: str
