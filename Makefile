@@ -1,8 +1,8 @@
 PYTHON ?= python3.11
 NAME ?=
-TRAIN := train-ctr train-topk train-dccf train-towers train-directau ablation-directau train-cml ablation-cml train-release train-sequence search-ctr curve-rating search-topk search-rating train-rating
+TRAIN := train-ctr train-topk train-dccf train-towers train-directau ablation-directau train-cml ablation-cml train-release train-sequence train-generate search-ctr curve-rating search-topk search-rating train-rating
 LOOK := interpret-topk interpret-pairs interpret-sequence
-CHAPTERS := chapter-80 chapter-50 chapter-60 chapter-70 chapter-71 chapter-40 chapter-41 chapter-42 chapter-43 chapter-44 chapter-30 chapter-20 chapter-10 chapter-90 chapter-00
+CHAPTERS := chapter-80 chapter-50 chapter-60 chapter-61 chapter-70 chapter-71 chapter-40 chapter-41 chapter-42 chapter-43 chapter-44 chapter-30 chapter-20 chapter-10 chapter-90 chapter-00
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
 unexport PYTHONDONTWRITEBYTECODE  # a hundred processes import the same modules

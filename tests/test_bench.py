@@ -1,10 +1,19 @@
 import json
+import re
 
 import pytest
 import torch
 
 from conftest import HOME, planted, write_inter
-from latent_factors import bench_clicks, bench_interpret, bench_peers, bench_search, bench_sequences, peers
+from latent_factors import (
+    bench_clicks,
+    bench_decoding,
+    bench_interpret,
+    bench_peers,
+    bench_search,
+    bench_sequences,
+    peers,
+)
 from latent_factors.bench import BOUNDED, COMPARED, beside_recbole, compared, large, reading, report
 from latent_factors.bench_bounds import bounds
 from latent_factors.bench_large import measure
@@ -121,6 +130,21 @@ def test_a_peer_gets_sequences_in_one_order(project, settings, tmp_path):
     last = table.groupby("user_id")["item_id"].last()
     events = task.interactions
     assert last.to_dict() == {events.user[row]: events.item[row] for row in task.parts.test}
+
+
+def test_every_user_of_made_data_gets_ten_items_by_beam_search(project, settings, monkeypatch):
+    table = planted(users=30, items=40, rank=2, noise=0.3, filled=0.4)
+    write_inter(project, "made", table.drop(columns="timestamp"))
+    monkeypatch.setattr(bench_decoding, "DATASET", "made")
+    with pytest.raises(UserError, match=r"data/other is not there; `make data NAME=other` fetches it"):
+        bench_decoding.decoding("other", (20,))
+    (project / "reports").mkdir()
+    (project / "reports" / "bench.json").write_text(json.dumps({"threads": 1, "results": []}))
+    bench_decoding.main()
+    narrow, wide = bench_decoding.measured()
+    assert (narrow["name"], wide["name"]) == bench_decoding.NAMES
+    assert narrow["value"] > 0
+    assert re.match(r"ten items out of \d+ for each of 30 users of made, 10 beams, 2 tokens an item, ", narrow["what"])
 
 
 def test_rows_beside_recbole_take_the_place_of_older_ones(project, settings, monkeypatch):

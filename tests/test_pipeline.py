@@ -38,14 +38,14 @@ def hashes(folder) -> dict:
 
 
 def test_a_second_repro_runs_nothing(clone):
-    assert len(hashes(clone)) == 81
+    assert len(hashes(clone)) == 84
     printed = command(clone, "dvc", "repro")
     assert ran(printed) == set()
     assert "Data and pipelines are up to date" in printed
     assert command(clone, "git", "status", "--short") == ""
     printed = command(clone, sys.executable, "-m", "latent_factors.repro")
-    assert "Nothing to do: all 81 stages are up to date" in printed
-    assert unchanged.stages(clone) == 81  # the next need not ask DVC
+    assert "Nothing to do: all 84 stages are up to date" in printed
+    assert unchanged.stages(clone) == 84  # the next need not ask DVC
 
 
 def test_readable_without_running(clone):
@@ -192,7 +192,7 @@ def test_a_readers_own_csv(clone):
 def test_chapters_run_again_to_the_same_outputs(clone):
     """nbval runs the executed chapters and compares every output with the stored one."""
     chapters = sorted(str(path) for path in (clone / "build/chapters").glob("*/*.ipynb"))
-    assert len(chapters) == 15
+    assert len(chapters) == 16
     kernel = clone / "jupyter/kernels/python3/kernel.json"
     kernel.parent.mkdir(parents=True)
     kernel.write_text(json.dumps({"argv": [*launcher(), "-f", "{connection_file}"], "display_name": "Python 3"}))

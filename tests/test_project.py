@@ -95,6 +95,7 @@ SHARED = {  # what several models of a task use: every train stage of that task 
     "topk": {f"models/{name}.py" for name in ("directau_graph", "graph", "losses", "neighbours", "neumf", "pairs")}
     | {f"models/{name}.py" for name in ("augment", "towers", "towers_ssl")} | {"data/information.py"},
     "sequence": {f"models/{name}.py" for name in ("losses", "neighbours", "sequential")},
+    "generate": {f"models/{name}.py" for name in ("generative", "losses", "sequential", "transformer")},
     "release": {f"models/{name}.py" for name in ("cml", "cml_tower", "content", "ials", "impostors")},
 }
 

@@ -24,6 +24,7 @@ import torch
 from latent_factors import (
     bench_bounds,
     bench_clicks,
+    bench_decoding,
     bench_interpret,
     bench_peers,
     bench_search,
@@ -211,7 +212,7 @@ def main() -> None:
         results += bench_bounds.bounds(settings, device, BOUNDED, 5)
         results += bench_search.cost(settings, device) + bench_interpret.dictionaries(settings, device, 5)
     results += bench_search.storage() + bench_search.millions() + bench_clicks.planned()
-    results += beside_recbole(settings, device) + bench_sequences.measured()
+    results += beside_recbole(settings, device) + bench_sequences.measured() + bench_decoding.measured()
     results += large(settings) + reading(settings, problem, 5) + pipeline(3)
     written = report(results, settings, device)
     (root() / "reports" / "bench.json").write_text(json.dumps(written, indent=1) + "\n")

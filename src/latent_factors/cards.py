@@ -31,9 +31,9 @@ from latent_factors.times import read_times
 WORDS = {
     "rating": "rating prediction", "ctr": "click prediction", "ctr_attributes": "click prediction without ids",
     "topk": "top-k recommendation", "release": "recommendation of unseen items",
-    "sequence": "recommendation of the next item",
+    "sequence": "recommendation of the next item", "generate": "spelling of the next item",
 }
-RANKED = ("topk", "release", "sequence")  # tasks whose outputs are lists of items
+RANKED = ("topk", "release", "sequence", "generate")  # tasks whose outputs are lists of items
 FIRST = {"rating": "rmse", "ctr": "auc", "ctr_attributes": "auc"}  # the metric that a list shows; else the task's own
 DOTS, COLOURS = 110, 32  # an inch of the curves' picture; with few colours it takes a third of the room
 Interval = tuple[float, float | None, float | None]
@@ -73,8 +73,9 @@ class Judged:
     @property
     def user(self) -> str:
         """A user whom models of the task know."""
-        known = self.task.interactions.user.categories if self.name == "sequence" else self.task.features.tokens[0]
-        return known[0]
+        if self.name in ("sequence", "generate"):
+            return self.task.interactions.user.categories[0]
+        return self.task.features.tokens[0][0]
 
     @cached_property
     def example(self) -> dict[str, list]:

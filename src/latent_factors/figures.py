@@ -59,6 +59,8 @@ MODELS = {  # name in params.yaml: (label, colour, marker); what is one idea in 
     "itemknn_last": ("kNN of last items", BROWN, "v"),
     "gru4rec": ("GRU4Rec", ORANGE, "s"),
     "sasrec": ("SASRec", BLUE, "p"),
+    "generative_independent": ("one token an item", UMBER, "8"),
+    "generative_joined": ("clusters + token", PURPLE, "*"),
 }
 METHODS = {  # of input search: (colour, marker)
     "uniform": (BLACK, "o"),

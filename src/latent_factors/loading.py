@@ -17,7 +17,7 @@ from latent_factors.tasks import prepare
 
 KINDS = {
     "rating": Rater, "ctr": Clicker, "ctr_attributes": Clicker, "topk": Recommender, "release": Recommender,
-    "sequence": NextRecommender,
+    "sequence": NextRecommender, "generate": NextRecommender,
 }
 
 

@@ -16,7 +16,18 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from latent_factors.errors import UserError, tell
 from latent_factors.paths import root
-from latent_factors.sections import CTR, CMLFeatures, NextItem, Rating, Release, Replications, Section, Settings, TopK
+from latent_factors.sections import (
+    CTR,
+    CMLFeatures,
+    Generate,
+    NextItem,
+    Rating,
+    Release,
+    Replications,
+    Section,
+    Settings,
+    TopK,
+)
 
 S = TypeVar("S", bound=Section)
 
@@ -74,6 +85,7 @@ TASKS: dict[str, tuple[type[Section], str]] = {  # the models' settings, and the
     "topk": (TopK, "ranking"),
     "release": (Release, "releases"),
     "sequence": (NextItem, "sequences"),
+    "generate": (Generate, "sequences"),
 }
 STUDIED: dict[str, dict[str, type[Section]]] = {"topk": {"cml_features": CMLFeatures}}  # models of studies alone
 

@@ -182,6 +182,11 @@ def _autoint(trial: optuna.Trial, frequency: float) -> dict[str, float]:
     return {"layers": trial.suggest_int("layers", 1, 3)} | _clicks(trial, frequency, bias=False)
 
 
+def _generative(trial: optuna.Trial, frequency: float) -> dict[str, float]:
+    dropout = {"dropout": round(trial.suggest_float("dropout", 0, 0.4), 2)}
+    return dropout | _adam(trial, 2e-3, 4e-2) | {"batch_size": trial.suggest_categorical("batch_size", [16, 32, 64])}
+
+
 _CTR = {
     "lr": _lr, "fm": _machine, "widedeep": _machine, "deepfm": _machine, "autoint": _autoint, "autoint_flat": _autoint,
     "autoint_plus": _autoint,
@@ -199,6 +204,7 @@ SPACES: dict[str, dict[str, Space]] = {
         "popular_genre": _popular_genre, "content_knn": _content_knn, "content_linear": _content_linear,
         "cml_tower": _cml_tower, "cml_content": _cml_content,
     },
+    "generate": dict.fromkeys(("generative_independent", "generative_joined"), _generative),
     "sequence": {
         "markov": _markov, "itemknn_last": _itemknn_last, "gru4rec": _sequential, "sasrec": _sasrec,
     },

@@ -15,6 +15,7 @@ from latent_factors.progress import Progress
 OPEN = "build/book/index.html"  # what a reader is sent to
 HEADLINES = {
     "rating": "rmse", "ctr": "auc", "ctr_attributes": "auc", "topk": "ndcg", "release": "ndcg", "sequence": "ndcg",
+    "generate": "ndcg",
 }
 SMALLER_IS_BETTER = ("rmse",)
 VERDICTS = {"holds": "hold", "fails": "fail", "undecided": "are undecided"}

@@ -7,7 +7,7 @@ import pandas as pd
 from latent_factors.data.atomic import read_atomic
 from latent_factors.paths import root
 
-GENRES = ("class", "genre", "genres", "categories", "category")
+GENRES = ("class", "genre", "genres", "categories", "category", "attributes")
 YEARS = ("release_year", "year")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -29,6 +30,7 @@ class Inputs:
             them share a value that is not rare.
         sequences: for recommending the next item, the training items of each user in order; there ids are item
             numbers, and the id that stands for what is not seen fills rows up.
+        identifiers: for spelling the next item, makes the identifiers of a scheme.
         content: for recommending unseen items, what the items of training tell of themselves, (I, ...) by kind.
     """
 
@@ -41,6 +43,7 @@ class Inputs:
     lists: Lists | None = None
     attributes: Callable[[int], Attributes] | None = None
     sequences: ItemSequences | None = None
+    identifiers: Callable[[Section], Any] | None = None
     content: dict[str, Tensor] | None = None
 
 

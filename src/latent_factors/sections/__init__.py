@@ -6,9 +6,10 @@ stage but the check of params.yaml depends on them.
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from latent_factors.sections.base import *
+from latent_factors.sections.generate import *
 from latent_factors.sections.models import *
 from latent_factors.sections.protocols import *
 from latent_factors.sections.search import *
@@ -30,6 +31,7 @@ class Settings(Section):
     release: Release
     sequences: Sequences
     sequence: NextItem
+    generate: Generate
     ablation: Ablation
     curve: Curve
     interpret: Interpret
@@ -105,6 +107,40 @@ class TowersStudy(Section):
     trials: Count
 
 
+class IdentifierStudy(Section):
+    """Spelling of the next item on one data set, with one `model` under every scheme.
+
+    `learning` is what is changed in the model by the first kind of its scheme; `bases` are those in which sequential
+    numbers are written beside the schemes, for other lengths; `sizes` is what is changed in the model with the scheme
+    `sized`. `sasrec` is the setting of a rival: it is trained as it is, and as wide as makes it of equal size. Each of
+    these has `runs` seeds, or those that `repeated` gives it. `trials` is how many went before the settings; `beams`
+    are widths of a beam search that is held beside exact scores; `published` is what the paper prints for schemes: ndcg
+    at the first cutoff.
+    """
+
+    dataset: str
+    data: Data
+    protocol: Sequences
+    model: Generative
+    learning: dict[Literal[*Scheme.model_fields], changes_of(Generative)]
+    schemes: Annotated[dict[str, Scheme], Field(min_length=1)]
+    bases: list[Base]
+    runs: Count
+    repeated: dict[str, Count] = Field(default_factory=dict)
+    trials: Annotated[int, Field(ge=0)]
+    sized: str
+    sizes: list[changes_of(Generative)]
+    beams: Annotated[list[Count], Field(min_length=1)]
+    sasrec: dict | None = None
+    published: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _sizes_one_of_its_schemes(self) -> "IdentifierStudy":
+        if self.sized not in self.schemes:
+            raise ValueError(f"sized must name one of schemes, got {self.sized!r}")
+        return self
+
+
 class Planted(Section):
     """Recovery of planted ranks: `ranks` of the frequency blocks, `fall` of the frequency from block to block."""
 
@@ -134,3 +170,4 @@ class Replications(Section):
     sequence_studies: dict[str, SequenceStudy]
     dccf: DCCFStudy
     towers: TowersStudy
+    identifier_studies: dict[str, IdentifierStudy]

@@ -205,6 +205,7 @@ class Tune(Section):
     topk: Budget
     release: Budget
     sequence: Budget
+    generate: Budget
     search: SearchBudget
     seed: Seed
     dims: Annotated[list[Count], Field(min_length=1)]
