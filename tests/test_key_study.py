@@ -82,6 +82,10 @@ def test_scores_are_those_of_scikit_learn_and_differences_those_of_the_scores(st
         one, other = (rows[arm]["auc"]["new" if "new" in claim else "all"]["mean"] for arm in row["of"])
         assert row["mean"] == pytest.approx(one - other, abs=3e-6)
         assert row["low"] <= row["mean"] <= row["high"]
+    assert found["over_plain"]["of"] == [best, "ids"]
+    for part in ("all", "known", "new"):
+        one, other = (rows[arm]["auc"][part]["mean"] for arm in (best, "ids"))
+        assert found["over_plain"][part]["mean"] == pytest.approx(one - other, abs=3e-6)
 
 
 def test_codes_are_learned_without_the_new_items(study):

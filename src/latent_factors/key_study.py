@@ -69,7 +69,7 @@ def run(study: KeyStudy, seeds: Seeds, compute: Compute, statistics: Statistics)
         "new": {part: _new(problem.clicks, part) for part in ("validation", "test")},
         "codes": {"levels": study.codes.levels, "codes": study.codes.codes}, "prefixes": prefixes(problem.coded),
         "arms": [{"arm": name, **row} for name, row in rows.items()],
-        "effects": effects(study, {name: row["validation"] for name, row in rows.items()}, judge),
+        **compared(study, {name: row["validation"] for name, row in rows.items()}, judge),
     }
 
 
@@ -111,30 +111,36 @@ class Judge:
         told = {name: self.interval(name, self.auc[name, arm]) for name in self.masks}
         return {"auc": told, "logloss": round(losses.mean().item(), 6)}
 
+    def difference(self, name: str, one: str, other: str) -> dict[str, float]:
+        """Return the interval of the AUC of one arm minus that of another."""
+        return self.interval(name, self.auc[name, one] - self.auc[name, other])
+
     def interval(self, name: str, values: np.ndarray) -> dict[str, float]:
         """Return mean, low and high by name."""
         ends = self.bootstraps[name].interval(values)
         return {end: round(value, 6) for end, value in zip(NAMES, ends, strict=True)}
 
 
-def effects(study: KeyStudy, validation: dict[str, float], judge: Judge) -> list[dict]:
-    """Return the interval of what each claim is decided by."""
+def compared(study: KeyStudy, validation: dict[str, float], judge: Judge) -> dict:
+    """Return the interval of what each claim is decided by, and of the best keys of codes minus a row an item."""
     keys = {name: arm.keys for name, arm in study.arms.items()}
     best = min((name for name in keys if keys[name].of_codes), key=validation.get)
-    hashed = {own.own.rows: name for name, own in keys.items() if own.kind == "hashed"}
-    content = next(name for name in keys if keys[name].kind == "content")
+    plain, content = (next(name for name in keys if keys[name].kind == kind) for kind in ("plain", "content"))
+    hashed = next(name for name in keys if keys[name].kind == "hashed" and keys[name].own.rows == keys[best].own.rows)
     large = {name: own for name, own in keys.items() if own.of_codes and own.own.rows == study.rows_of_both[-1]}
     bigrams = next(name for name, own in large.items() if own.kind == "ngrams" and own.ngrams.length == 2)
     words = next(name for name, own in large.items() if own.kind == "subwords")
     pairs = {
-        "codes-help-new-items": ("new", best, hashed[keys[best].own.rows]),
-        "codes-help-all-items": ("all", best, hashed[keys[best].own.rows]),
+        "codes-help-new-items": ("new", best, hashed), "codes-help-all-items": ("all", best, hashed),
         "content-trails-codes": ("all", best, content), "sub-words-beat-n-grams": ("all", words, bigrams),
     }
-    return [
-        {"claim": claim, "of": [one, other], **judge.interval(on, judge.auc[on, one] - judge.auc[on, other])}
-        for claim, (on, one, other) in pairs.items()
-    ]
+    return {
+        "effects": [
+            {"claim": claim, "of": [one, other], **judge.difference(on, one, other)}
+            for claim, (on, one, other) in pairs.items()
+        ],
+        "over_plain": {"of": [best, plain], **{on: judge.difference(on, best, plain) for on in judge.masks}},
+    }
 
 
 def prefixes(coded: Coded) -> list[dict]:

@@ -113,7 +113,7 @@ class KeyStudy(Section):
             if arm.keys.of_codes and arm.keys.own.rows not in hashed:
                 raise ValueError(f"{name} needs an arm of hashed items with as many rows, {arm.keys.own.rows}")
         kinds = {arm.keys.kind for arm in self.arms.values()}
-        missing = [kind for kind in ("content", "ngrams", "subwords") if kind not in kinds]
+        missing = [kind for kind in ("plain", "content", "ngrams", "subwords") if kind not in kinds]
         if missing:
             raise ValueError(f"arms need one of each kind that is compared; {missing[0]} is missing")
         if not self.rows_of_both:
