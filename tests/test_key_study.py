@@ -26,6 +26,7 @@ from latent_factors.tasks import keyed
 from latent_factors.training import train_points
 from latent_factors.tune import edited
 
+RESULTS = HOME / "reports" / "replications"
 SEEDS, CPU = Seeds(root=1, count=2), Compute(device="cpu", threads=1)
 STATISTICS = Statistics(replicates=100, level=0.9, seed=1, blocks=2)
 FM = {
@@ -106,13 +107,23 @@ def test_prefixes_by_hand():
     assert alone[1] == {"shared": 1, "pairs": 0, "cosine": None}
 
 
-def test_intervals_for_many_users_are_those_for_few():
+def test_a_replicate_counts_rows_as_often_as_their_user_and_their_item_were_drawn():
     generator = np.random.default_rng(0)
-    users, label = generator.integers(9, size=300), generator.integers(2, size=300)
-    scores = generator.normal(size=(3, 300)).round(1)  # so that many are level
-    one, other = (kind(users, STATISTICS, 3).auc(scores, label) for kind in (Areas, Bootstrap))
-    assert one.tolist() == pytest.approx(other.tolist(), abs=1e-6)
-    assert one[0] == pytest.approx(np.mean([roc_auc_score(label, own) for own in scores]))
+    users, items, label = generator.integers(9, size=300), 7 + generator.integers(20, size=300), np.arange(300) % 2
+    scores = generator.normal(size=(1, 300)).round(1)  # so that many are level
+    bootstrap = Areas(users, items, STATISTICS, 1)
+    found = bootstrap.auc(scores, label)
+    assert found[0] == pytest.approx(roc_auc_score(label, scores[0]))
+    for replicate in (0, 7):
+        weight = bootstrap._weights[replicate, users] * bootstrap._item_weights[replicate, items - 7]
+        wanted = roc_auc_score(label, scores[0], sample_weight=weight)
+        assert found[1 + replicate] == pytest.approx(wanted, abs=1e-6)
+    assert bootstrap._item_weights.sum(1).tolist() == [20] * 100
+    few = Areas(users, np.zeros(300, int), STATISTICS, 3)  # one item is drawn each time: users alone
+    three = np.vstack([scores, scores[:, ::-1], -scores])
+    assert few.auc(three, label).tolist() == pytest.approx(
+        Bootstrap(users, STATISTICS, 3).auc(three, label).tolist(), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -155,7 +166,16 @@ def test_winners_go_into_the_study_and_trials_into_the_record(project, capsys):
         tune_keys.main(["ml-2m"])
 
 
-def test_the_studies_in_git_are_those_of_the_pipeline():
+def test_the_studies_in_git_are_those_of_the_pipeline_and_set_by_the_best_of_their_trials():
     studies = load_settings(HOME / "replications" / "params.yaml").key_studies
     stages = YAML(typ="safe").load((HOME / "replications" / "dvc.yaml").read_text())["stages"]
     assert stages["keys"]["foreach"] == {name: study.dataset for name, study in studies.items()}
+    trials = pd.read_csv(HOME / "reports" / "tuning" / "keys.csv")
+    assert set(trials["name"]) == {path.stem.removeprefix("keys-") for path in RESULTS.glob("keys-*.json")}
+    for (name, arm), own in trials.groupby(["name", "model"]):
+        assert len(own) == studies[name].trials
+        winner = json.loads(own.loc[own["validation"].idxmin(), "settings"])
+        assert {key: getattr(studies[name].arms[arm].fm, key) for key in winner} == winner
+        found = json.loads((RESULTS / f"keys-{name}.json").read_text(encoding="utf-8"))
+        assert found["trials"] == studies[name].trials
+        assert [row["arm"] for row in found["arms"]] == list(studies[name].arms)

@@ -93,14 +93,17 @@ def _new(clicks: keyed.KeyedClicks, part: str) -> dict[str, int]:
 
 
 class Judge:
-    """Intervals of test scores over users and runs: of all rows, of those of known and those of new items."""
+    """Intervals of test scores over users, items and runs: of all rows, of those of known and those of new items."""
 
     def __init__(self, clicks: keyed.KeyedClicks, statistics: Statistics, seeds: int):
         new, rows = clicks.new("test"), clicks.parts.test
-        users = clicks.events.user.codes[rows].astype(np.int64)
+        users, items = (own.codes[rows].astype(np.int64) for own in (clicks.events.user, clicks.events.item))
         self.label = clicks.label[rows]
         self.masks = {"all": np.ones(len(rows), bool), "known": ~new, "new": new}
-        self.bootstraps = {name: Areas(users[mask], statistics, seeds) for name, mask in self.masks.items()}
+        self.bootstraps = {
+            name: Areas(users[mask], items[mask], statistics, seeds)
+            for name, mask in self.masks.items()
+        }
         self.auc: dict[tuple[str, str], np.ndarray] = {}
 
     def told(self, arm: str, chance: Tensor) -> dict:
