@@ -14,6 +14,7 @@ from latent_factors.identifiers.projected import content_vectors
 from latent_factors.identifiers.rqvae import codes_of, restored_share, train
 from latent_factors.sections import Arm, Compute, KeyStudy, Seeds, Statistics
 from latent_factors.tasks import keyed
+from latent_factors.tasks.ctr import CTRTask
 from latent_factors.training import train_points
 
 NAMES = ("mean", "low", "high")
@@ -82,7 +83,7 @@ def about(arm: Arm, keys: Keys, fitted: Fit) -> dict:
     }
 
 
-def chances(task: object, fitted: Fit) -> Tensor:
+def chances(task: CTRTask, fitted: Fit) -> Tensor:
     """Return the probability of a click (S, m) that each run gives the test rows."""
     return torch.stack([task.predict(model, *task.test[:2]).cpu() for model in fitted.models])
 

@@ -11,6 +11,7 @@ import functools
 import sys
 
 import optuna
+import torch
 
 from latent_factors.errors import UserError, tell
 from latent_factors.fit import derive_seeds, set_up
@@ -51,7 +52,7 @@ def tune(name: str) -> None:
     print(rows.groupby("model", sort=False)["validation"].min().to_string())
 
 
-def tune_arm(problem: Problem, trials: int, seed: int, device: object, named: tuple[str, Arm]) -> list[dict]:
+def tune_arm(problem: Problem, trials: int, seed: int, device: torch.device, named: tuple[str, Arm]) -> list[dict]:
     """Return a row a trial of an arm."""
     name, arm = named
     task, base = problem.clicks.task(make(arm.keys, problem.coded), device), arm.fm.model_dump()
