@@ -55,7 +55,7 @@ def _tune_chain(study: ClickStudy, task: Task, seed: int, chain: tuple[str, ...]
     tried, start = {}, None
     for model in chain:
         base = getattr(study.models, model).model_dump()
-        start = start or _suggestions(base, task)
+        start = start or suggestions(base, task)
         runs = derive_seeds(Seeds(root=seed, count=1), f"tune/{study.task}.{model}")
         sampler = optuna.samplers.TPESampler(seed=seed)
         tried[model], found = try_settings(study.task, model, base, task, runs, study.trials, sampler, start)
@@ -63,7 +63,7 @@ def _tune_chain(study: ClickStudy, task: Task, seed: int, chain: tuple[str, ...]
     return tried
 
 
-def _suggestions(base: dict, task: Task) -> dict:
+def suggestions(base: dict, task: Task) -> dict:
     """Return the suggestions that lead to a setting: penalties by their strength a row, as `spaces` has them."""
     scale = task.frequency[task.frequency > 0].mean().item() ** (1 - base["l2_power"])
     names = ("layers", "learning_rate", "l2_power", "l2", "l2_bias")

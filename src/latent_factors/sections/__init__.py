@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from latent_factors.sections.base import *
 from latent_factors.sections.generate import *
+from latent_factors.sections.keys import *
 from latent_factors.sections.models import *
 from latent_factors.sections.protocols import *
 from latent_factors.sections.search import *
@@ -171,3 +172,4 @@ class Replications(Section):
     dccf: DCCFStudy
     towers: TowersStudy
     identifier_studies: dict[str, IdentifierStudy]
+    key_studies: dict[str, KeyStudy]
