@@ -55,6 +55,14 @@ def test_the_last_item_is_test_and_the_one_before_it_validation(settings):
     assert [task.truths[part].counts.tolist() for part in ("validation", "test")] == [[0, 0, 1], [0, 0, 0]]
 
 
+def test_who_had_the_item_before(settings):
+    write_inter(root(), "made", table({"u": "abcba", "v": "bacdd", "w": "adbca", "x": "abcd"}))
+    data = settings.data.model_copy(update={"duplicates": "keep"})
+    task = prepare("sequence", "made", data, protocol(rank_history=True), CPU)
+    assert task.again("validation").tolist() == [True, False, False, False]
+    assert task.again("test").tolist() == [True, True, True, False]
+
+
 def test_events_of_one_second_keep_their_order_in_the_file(settings):
     events = pd.DataFrame({"user_id": "u", "item_id": list("fbcade"), "timestamp": [2.0, 1, 1, 1, 1, 0]})
     for own, order, expected in (

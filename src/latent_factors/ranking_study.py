@@ -57,23 +57,29 @@ def summary(
 ) -> dict:
     """Return each metric of each model's hits (U, k), a list a seed, with intervals over users and seeds.
 
-    `device` says in words what trained them.
+    `device` says in words what trained them. Where items that a user has had are ranked, `again` is the share of users
+    whose test item is one of them, and `new` holds the ndcg over the others.
     """
     relevant = task.relevant("test").cpu()
     judge = Bootstrap(np.arange(len(relevant)), statistics, seeds)
     stacked = {model: torch.stack(own) for model, own in lists.items()}
 
-    def values(model: str, name: str, cutoff: int) -> np.ndarray:
-        return judge.mean(ranking.METRICS[name](stacked[model], relevant, cutoff).numpy())
+    def values(model: str, name: str, cutoff: int, users: np.ndarray | None = None) -> np.ndarray:
+        return judge.mean(ranking.METRICS[name](stacked[model], relevant, cutoff).numpy(), users)
 
     def interval(replicates: np.ndarray) -> dict[str, float]:
         return {name: round(value, 6) for name, value in zip(NAMES, judge.interval(replicates), strict=True)}
 
     cutoff, kept = study.protocol.cutoffs[0], [name for name in ("recall", "hit", "ndcg") if name in task.metrics]
     ndcg = {model: values(model, "ndcg", cutoff) for model in stacked}
+    again = task.again("test").cpu().numpy() if getattr(task, "rank_history", False) else None
+    new = {} if again is None else {
+        model: {"new": {f"ndcg@{cutoff}": interval(values(model, "ndcg", cutoff, ~again))}} for model in stacked
+    }
     return {
         "dataset": study.dataset, "rows": {part: len(own) for part, own in task.parts}, "users": len(relevant),
         "items": task.catalogue, "seeds": seeds, "cutoff": cutoff, "device": device,
+        **({} if again is None else {"again": round(float(again.mean()), 6)}),
         "models": [
             {
                 "model": model, "runs": len(own), "settings": study.models[model],
@@ -81,6 +87,7 @@ def summary(
                     f"{name}@{k}": interval(values(model, name, k))
                     for name, k in product(kept, study.protocol.cutoffs)
                 },
+                **new.get(model, {}),
             }
             for model, own in stacked.items()
         ],

@@ -96,6 +96,17 @@ class SequenceTask(topk.TopKTask):
         items, hits = zip(*lists, strict=True)
         return torch.cat(items), torch.cat(hits)
 
+    def again(self, part: str) -> Tensor:
+        """Return which users of a part (U,) had its item before: only where histories are ranked can it be found."""
+        persons = self.persons[part]
+        wanted = torch.full_like(persons, self.catalogue)
+        row, items = self.truths[part].cells(persons)
+        wanted[row] = items
+        row, items = self._before[part].cells(persons)
+        found = torch.zeros(len(persons), dtype=torch.bool, device=persons.device)
+        found[row[items == wanted[row]]] = True
+        return found
+
     def _in_order(self, rows: np.ndarray) -> ItemSequences:
         """Return the events of some rows on items of the catalogue, by user of the data set and in order."""
         wanted = np.zeros(len(self.order), bool)
