@@ -140,6 +140,23 @@ def test_what_describes_items_is_found_beside_the_study(project, replications):
     assert reached > 0
 
 
+def test_what_contains_another_model_begins_at_its_best(project, replications, monkeypatch):
+    (project / "replications" / "data").symlink_to(project / "data")
+    with edited(project / "replications" / "params.yaml") as values:
+        study = values["ranking_studies"]["amazon-beauty"]
+        study["trials"] = 3
+        study["models"] = {
+            "rp3beta": {"neighbours": 5, "alpha": 1.0, "beta": 1.0}, "itemknn": {"neighbours": 5, "shrinkage": 1.0},
+        }
+    load_settings.cache_clear()
+    monkeypatch.setattr(tune_ranking, "CONTAINED", {"rp3beta": "itemknn"})
+    tune_ranking.main(["amazon-beauty"])
+    trials = pd.read_csv(project / "reports" / "tuning" / "ranking.csv")
+    tried = {model: own.sort_values("trial") for model, own in trials.groupby("model")}
+    best = tried["itemknn"].loc[tried["itemknn"]["validation"].idxmax(), "settings"]
+    assert json.loads(tried["rp3beta"]["settings"].iloc[0])["neighbours"] == json.loads(best)["neighbours"]
+
+
 def test_studies_of_the_next_item_have_a_record_of_their_own(project, replications):
     (project / "replications" / "data").symlink_to(project / "data")
     with edited(project / "replications" / "params.yaml") as values:

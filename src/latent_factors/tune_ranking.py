@@ -3,15 +3,19 @@
     python -m latent_factors.tune_ranking STUDY [MODEL ...]    by default every model that has something to tune
 
 Each model gets the study's trials of optuna's TPE sampler with a fixed seed, judged by one run. Every trial goes into
-reports/tuning/ranking.csv as it ends, those of the next item into sequences.csv.
+reports/tuning/ranking.csv as it ends, those of the next item into sequences.csv. A model that contains another begins
+with what was best for that one.
 """
 
 import contextlib
 import functools
+import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import optuna
+import pandas as pd
 
 from latent_factors.errors import UserError, tell
 from latent_factors.fit import Task, derive_seeds, set_up
@@ -26,6 +30,8 @@ from latent_factors.tune import best, edited, try_settings
 from latent_factors.tuning_record import add, clear, record, where
 
 RECORDS = {"ranking_studies": "ranking", "sequence_studies": "sequences"}  # of a kind of studies in reports/tuning
+
+CONTAINED = {"cml_features": "cml"}  # in which model, what is tuned of it under the same names
 
 
 def tune(name: str, models: list[str]) -> None:
@@ -45,12 +51,17 @@ def tune(name: str, models: list[str]) -> None:
     unknown = [model for model in models if model not in tunable]
     if unknown:
         raise UserError(f"{name} has no model {unknown[0]} to tune: choose from {', '.join(tunable)}")
-    chosen, told = models or tunable, functools.partial(add, where(RECORDS[kind]), name, study.dataset)
+    chosen, path_of_trials = models or tunable, where(RECORDS[kind])
+    told = functools.partial(add, path_of_trials, name, study.dataset)
     clear(RECORDS[kind], name, chosen)
     with contextlib.chdir(path.parent):  # where the data is: what describes items is read when a model asks for it
         task = prepare(study.task, study.dataset, study.data, study.protocol, set_up(whole.compute))
-        rows = spread(functools.partial(_tune, study, task, whole.tune.seed, told), chosen, whole.compute)
-    tried = dict(zip(chosen, rows, strict=True))
+        tried, work = {}, functools.partial(_tune, study, task, whole.tune.seed, told)
+        for part in ([own for own in chosen if own not in CONTAINED], [own for own in chosen if own in CONTAINED]):
+            starts = [_start(path_of_trials, name, task, CONTAINED.get(model)) for model in part]
+            if part:
+                rows = spread(work, list(zip(part, starts, strict=True)), whole.compute)
+                tried |= dict(zip(part, rows, strict=True))
     with edited(path) as values:
         for model, rows in tried.items():
             own = values[kind][name]["models"][model]
@@ -60,13 +71,26 @@ def tune(name: str, models: list[str]) -> None:
     print(rows.groupby("model", sort=False)["validation"].max().to_string())
 
 
-def _tune(study: RankingStudy, task: Task, seed: int, told: Callable[[str, str, dict], None], model: str) -> list[dict]:
-    """Return a row a trial of a model; it is told with the model and the name of its score."""
-    runs = derive_seeds(Seeds(root=seed, count=1), f"tune/{study.task}.{model}")
+def _tune(
+    study: RankingStudy, task: Task, seed: int, told: Callable[[str, str, dict], None], model: tuple[str, dict | None]
+) -> list[dict]:
+    """Return a row a trial of a model, given with its first trial; it is told with the model and its score's name."""
+    name, start = model
+    runs = derive_seeds(Seeds(root=seed, count=1), f"tune/{study.task}.{name}")
     sampler = optuna.samplers.TPESampler(seed=seed)
-    base = settings(study)[model].model_dump()
-    told = functools.partial(told, model, f"validation_{task.metric}")
-    return try_settings(study.task, model, base, task, runs, study.trials, sampler, told=told)[0]
+    base = settings(study)[name].model_dump()
+    told = functools.partial(told, name, f"validation_{task.metric}")
+    return try_settings(study.task, name, base, task, runs, study.trials, sampler, start, told)[0]
+
+
+def _start(trials: Path, name: str, task: Task, contained: str | None) -> dict | None:
+    """Return what was tried in the best recorded trial of a model, None for no model or one without trials."""
+    known = pd.read_csv(trials)
+    known = known[(known["name"] == name) & (known["model"] == contained)]
+    if known.empty:
+        return None
+    row = known["validation"].idxmax() if task.larger_is_better else known["validation"].idxmin()
+    return json.loads(known.loc[row, "settings"])
 
 
 def main(words: list[str]) -> None:
