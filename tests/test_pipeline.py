@@ -159,7 +159,7 @@ def test_every_model_is_loaded_and_gives_its_stored_outputs(built, monkeypatch):
     monkeypatch.chdir(built)
     load_settings.cache_clear()
     names = sorted(path.name for path in (built / "build/train").iterdir())
-    assert len(names) == 44
+    assert len(names) == 46
     for name in names:
         last = len(json.loads((built / "build/train" / name / "run.json").read_text())["seeds"]) - 1
         trained = latent_factors.load(name, last)

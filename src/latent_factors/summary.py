@@ -52,18 +52,18 @@ def stages(progress: Progress, seconds: float) -> list[str]:
 
 
 def metrics(project: Path) -> list[str]:
-    """Return a line a task: the best model on the test part, its mean and interval, and the runner-up."""
+    """Return a line a task: the best model on the test part, its mean and interval; the runner-up and its mean."""
     path = project / "reports" / "metrics.json"
     rows = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    shown = [("task", "test", "best", "mean [interval]", "second", "mean [interval]")]
+    shown = [("task", "test", "best", "mean [interval]", "second", "mean")]
     for task, headline in HEADLINES.items():
         own = [row for row in rows if row["task"] == task and row["part"] == "test"]
         own = [row for row in own if row["metric"].partition("@")[0] == headline]
         own = [row for row in own if row["metric"] == own[0]["metric"]]  # at the first cutoff
         own.sort(key=lambda row: row["mean"], reverse=headline not in SMALLER_IS_BETTER)
         if own:
-            two = [cell for row in own[:2] for cell in (row["model"], _mean(row))] + ["", ""]
-            shown.append((task, own[0]["metric"], *two[:4]))
+            second = (own[1]["model"], f"{own[1]['mean']:.4f}") if own[1:] else ("", "")
+            shown.append((task, own[0]["metric"], own[0]["model"], _mean(own[0]), *second))
     return table(shown) if len(shown) > 1 else []
 
 
