@@ -6,11 +6,11 @@
 """
 
 import functools
-import json
 import sys
 
 import torch
 
+from latent_factors.bench_record import kept, put
 from latent_factors.errors import UserError, tell
 from latent_factors.fit import set_up
 from latent_factors.models import build
@@ -60,22 +60,12 @@ def decoding(dataset: str, beams: tuple[int, ...]) -> list[dict]:
 
 def measured() -> list[dict]:
     """Return the rows that reports/bench.json holds."""
-    return [row for row in _written()["results"] if row["name"] in NAMES]
-
-
-def _written() -> dict:
-    path = root() / "reports" / "bench.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"results": []}
+    return kept(NAMES)
 
 
 def main() -> None:
     """Measure, print a line each, and put the rows into reports/bench.json."""
-    rows = [{**row, "value": round(row["value"], 4)} for row in decoding(DATASET, BEAMS)]
-    written = _written()
-    written["results"] = [row for row in written["results"] if row["name"] not in NAMES] + rows
-    (root() / "reports" / "bench.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-    for row in rows:
-        print(f"{row['value']:9.3f} {row['unit']:6} {row['what']}")
+    put(NAMES, decoding(DATASET, BEAMS))
 
 
 if __name__ == "__main__":

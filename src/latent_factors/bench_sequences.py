@@ -8,7 +8,6 @@
 import contextlib
 import functools
 import io
-import json
 import statistics
 import sys
 import tempfile
@@ -17,10 +16,10 @@ from pathlib import Path
 import torch
 
 from latent_factors import peers
+from latent_factors.bench_record import kept, put
 from latent_factors.errors import UserError, tell
 from latent_factors.fit import Adam, Task, derive_seeds, fit, set_up
 from latent_factors.models import build
-from latent_factors.paths import root
 from latent_factors.sections import SASRec, Seeds, Settings
 from latent_factors.settings import load_settings
 from latent_factors.tasks import prepare
@@ -83,12 +82,7 @@ def _quality(base: SASRec, problem: Task) -> list[float]:
 
 def measured() -> list[dict]:
     """Return the rows that reports/bench.json holds."""
-    return [row for row in _written()["results"] if row["name"] in (*NAMES, ONCE)]
-
-
-def _written() -> dict:
-    path = root() / "reports" / "bench.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"results": []}
+    return kept(NAMES)
 
 
 def main() -> None:
@@ -96,13 +90,7 @@ def main() -> None:
     settings, python = load_settings(), peers.recbole()
     if python is None:
         raise UserError("there is nothing to measure beside: put RecBole's scripts into ../shared/peers")
-    rows = beside_recbole(settings, set_up(settings.compute), python)
-    rows = [{**row, "value": round(row["value"], 4)} for row in rows]
-    written = _written()
-    written["results"] = [row for row in written["results"] if row["name"] not in NAMES] + rows
-    (root() / "reports" / "bench.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-    for row in rows:
-        print(f"{row['value']:9.3f} {row['unit']:6} {row['what']}")
+    put(NAMES, beside_recbole(settings, set_up(settings.compute), python))
 
 
 if __name__ == "__main__":
