@@ -150,15 +150,16 @@ def test_every_user_of_made_data_gets_ten_items_by_beam_search(project, settings
 def test_rows_beside_recbole_take_the_place_of_older_ones(project, settings, monkeypatch):
     assert bench_sequences.measured() == []
     (project / "reports").mkdir()
-    old = [{"name": name, "value": 1.0, "unit": "s", "what": ""} for name in ("read", bench_sequences.NAMES[0])]
+    names = ("read", bench_sequences.ONCE, bench_sequences.NAMES[0])
+    old = [{"name": name, "value": 1.0, "unit": "s", "what": ""} for name in names]
     (project / "reports" / "bench.json").write_text(json.dumps({"threads": 1, "results": old}))
     rows = [{"name": name, "value": 2.0, "unit": "ratio", "what": ""} for name in bench_sequences.NAMES]
     monkeypatch.setattr(bench_sequences, "beside_recbole", lambda *arguments: rows)
     monkeypatch.setattr(peers, "recbole", lambda: project)
     bench_sequences.main()
     written = json.loads((project / "reports" / "bench.json").read_text())
-    assert written == {"threads": 1, "results": [old[0], *rows]}
-    assert bench_sequences.measured() == rows
+    assert written == {"threads": 1, "results": [*old[:2], *rows]}
+    assert bench_sequences.measured() == [old[1], *rows]  # what cannot be measured again is kept
     monkeypatch.setattr(peers, "recbole", lambda: None)
     with pytest.raises(UserError, match="there is nothing to measure beside"):
         bench_sequences.main()
