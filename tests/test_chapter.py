@@ -10,6 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from latent_factors import chapter as module
+from latent_factors import larger
 from latent_factors.chapter import Chapter
 
 CLAIM = "- {id: a, paper: p, claim: c., quantity: q, unit: stars, smallest: 0.1, rule: exceeds}\n"
@@ -102,3 +103,22 @@ def test_the_cell_is_the_one_that_runs(monkeypatch):
     runs = [shell.run_cell("number = cell()", store_history=True) for _ in range(2)]
     assert [run.execution_count for run in runs] == [1, 2]
     assert shell.user_ns["number"] == 2
+
+
+def test_claims_are_decided_by_what_longer_studies_found(chapter, shown, project):
+    folder = project / "reports" / "replications"
+    folder.mkdir(parents=True)
+    for name, low in (("big", 0.2), ("huge", -0.3)):
+        effects = [
+            {"claim": claim, "of": ["ease", "bpr"], "mean": 0.3, "low": low, "high": 0.4} for claim in ("a", "another")
+        ]
+        (folder / f"ranking-{name}.json").write_text(json.dumps({"dataset": name, "effects": effects}))
+    larger.decide(chapter, "a")
+    assert shown == [
+        ("- c. (EASE and BPR-MF, big) +0.3000 [+0.2000, +0.4000]: **holds**.", {"claim": "a"}),
+        ("- c. (EASE and BPR-MF, huge) +0.3000 [-0.3000, +0.4000]: **undecided**.", {"claim": "a"}),
+    ]
+    rows = json.loads((chapter.folder / "claims.json").read_text())
+    assert [(row["dataset"], row["task"], row["verdict"]) for row in rows] == [
+        ("big", "topk", "holds"), ("huge", "topk", "undecided"),
+    ]

@@ -96,6 +96,18 @@ class Chapter:
         self._write("claims.json", self._claims)
         return row
 
+    def found(self, effect: dict, task: str, dataset: str, about: str = "") -> None:
+        """Decide a claim by what a longer study found on a data set, and show claim and verdict in a line.
+
+        Args:
+            effect: its claim, mean, low and high.
+            about: what was compared, in words that follow the claim.
+        """
+        row = self.ledger(effect["claim"], task, effect["mean"], effect["low"], effect["high"], dataset=dataset)
+        what = " ".join(filter(None, (row["claim"], about)))
+        interval = f"{row['effect']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+        display(Markdown(f"- {what} {interval}: **{row['verdict']}**."), metadata={"claim": row["id"]})
+
     def metrics(
         self, task: str, split: str, metric: str, part: str, intervals: dict[str, tuple[float, float, float]],
         seeds: dict[str, int],

@@ -27,13 +27,15 @@ def run(study: RankingStudy, seeds: Seeds, compute: Compute, statistics: Statist
     """
     trained = settings(study)
     task = prepare(study.task, study.dataset, study.data, study.protocol, set_up(compute))
-    lists = {}
+    lists, validation = {}, {}
     for model, point in trained.items():
         name = f"{study.task}.{model}"
         own = derive_seeds(seeds, name)[: seeds.count if point.random else 1]
-        lists[model] = spread(functools.partial(hits, task, name, point), own, compute)
+        found = spread(functools.partial(hits, task, name, point), own, compute)
+        lists[model], scores = map(list, zip(*found, strict=True))
+        validation[model] = float(np.mean(scores))
     device = torch.cuda.get_device_name() if task.ids.is_cuda else "cpu"
-    return summary(study, task, lists, statistics, seeds.count, device)
+    return summary(study, task, lists, validation, statistics, seeds.count, device)
 
 
 def settings(study: RankingStudy) -> dict[str, Section]:
@@ -44,20 +46,23 @@ def settings(study: RankingStudy) -> dict[str, Section]:
     return {model: points(study.task, model, values)[0] for model, values in study.models.items()}
 
 
-def hits(task: topk.TopKTask, name: str, point: Section, seed: int) -> Tensor:
-    """Train TASK.MODEL under one seed; return which places of each user's test list are hits (U, k)."""
+def hits(task: topk.TopKTask, name: str, point: Section, seed: int) -> tuple[Tensor, float]:
+    """Train TASK.MODEL under one seed; return which places of users' test lists are hits (U, k), and its validation."""
     make = functools.partial(build, name.split(".")[1], point, task.inputs)
-    trained, _, _ = fit_run(f"{name}  seed {seed}", make, task, point, seed)
-    return task.outputs(trained, "test")["hits"].cpu()
+    trained, score, _ = fit_run(f"{name}  seed {seed}", make, task, point, seed)
+    return task.outputs(trained, "test")["hits"].cpu(), score
 
 
 def summary(
-    study: RankingStudy, task: topk.TopKTask, lists: dict[str, list[Tensor]], statistics: Statistics, seeds: int,
-    device: str,
+    study: RankingStudy, task: topk.TopKTask, lists: dict[str, list[Tensor]], validation: dict[str, float],
+    statistics: Statistics, seeds: int, device: str,
 ) -> dict:
     """Return each metric of each model's hits (U, k), a list a seed, with intervals over users and seeds.
 
-    `device` says in words what trained them. Where items that a user has had are ranked, `again` is the share of users
+    A claim is decided where the study has all models that it names; `of` are the two compared, where it names several
+    the best of them by `validation`. `device` says in words what trained them.
+
+    Where items that a user has had are ranked, `again` is the share of users
     whose test item is one of them, and `new` holds the ndcg over the others.
     """
     relevant = task.relevant("test").cpu()
@@ -92,7 +97,8 @@ def summary(
             for model, own in stacked.items()
         ],
         "effects": [
-            {"claim": claim, **interval(ndcg[one] - ndcg[other])}
-            for claim, (one, other) in CLAIMS.items() if {one, other} <= set(ndcg)
+            {"claim": claim, "of": [one, other], **interval(ndcg[one] - ndcg[other])}
+            for claim, camps in CLAIMS.items() if {*camps[0], *camps[1]} <= set(ndcg)
+            for one, other in [[max(camp, key=validation.get) for camp in camps]]
         ],
     }

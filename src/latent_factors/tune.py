@@ -80,6 +80,14 @@ def try_settings(
     return rows, study.best_params
 
 
+def suggestions(base: dict, problem: Task) -> dict:
+    """Return the suggestions that lead to a setting: penalties by their strength a row, as `spaces` has them."""
+    if "l2_power" not in base:
+        return base
+    scale = problem.frequency[problem.frequency > 0].mean().item() ** (1 - base["l2_power"])
+    return base | {name: base[name] / scale for name in ("l2", "l2_bias") if name in base}
+
+
 def best(base: dict, trials: list[dict], problem: Task) -> dict:
     """Return the settings `base` with what the best of some trials by validation set in them."""
     pick = max if problem.larger_is_better else min

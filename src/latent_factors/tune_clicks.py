@@ -20,7 +20,7 @@ from latent_factors.processes import spread
 from latent_factors.sections import CTR, ClickStudy, Seeds
 from latent_factors.settings import load_settings
 from latent_factors.tasks import prepare
-from latent_factors.tune import best, edited, try_settings
+from latent_factors.tune import best, edited, suggestions, try_settings
 from latent_factors.tuning_record import record
 
 CHAINS = (("autoint_plus",), ("autoint",), ("autoint_flat",), ("fm", "widedeep", "deepfm"), ("lr",))  # longest first
@@ -61,13 +61,6 @@ def _tune_chain(study: ClickStudy, task: Task, seed: int, chain: tuple[str, ...]
         tried[model], found = try_settings(study.task, model, base, task, runs, study.trials, sampler, start)
         start = found if model == chain[0] else start
     return tried
-
-
-def suggestions(base: dict, task: Task) -> dict:
-    """Return the suggestions that lead to a setting: penalties by their strength a row, as `spaces` has them."""
-    scale = task.frequency[task.frequency > 0].mean().item() ** (1 - base["l2_power"])
-    names = ("layers", "learning_rate", "l2_power", "l2", "l2_bias")
-    return {name: base[name] / (scale if name in ("l2", "l2_bias") else 1) for name in names if name in base}
 
 
 def main(names: list[str]) -> None:

@@ -22,8 +22,7 @@ from latent_factors.processes import spread
 from latent_factors.sections import Arm, Seeds
 from latent_factors.settings import load_settings
 from latent_factors.tasks.ctr import CTRTask
-from latent_factors.tune import best, edited, try_settings
-from latent_factors.tune_clicks import suggestions
+from latent_factors.tune import best, edited, suggestions, try_settings
 from latent_factors.tuning_record import record
 
 

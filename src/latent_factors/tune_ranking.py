@@ -2,9 +2,9 @@
 
     python -m latent_factors.tune_ranking STUDY [MODEL ...]    by default every model that has something to tune
 
-Each model gets the study's trials of optuna's TPE sampler with a fixed seed, judged by one run. Every trial goes into
-reports/tuning/ranking.csv as it ends, those of the next item into sequences.csv. A model that contains another begins
-with what was best for that one.
+Each model gets the study's trials of optuna's TPE sampler with a fixed seed, judged by one run. The first of them is
+the setting that stands there already; a model that contains another begins with what was best for that one. Every trial
+goes into reports/tuning/ranking.csv as it ends, those of the next item into sequences.csv.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from latent_factors.sections import RankingStudy, Seeds
 from latent_factors.settings import load_settings
 from latent_factors.spaces import space
 from latent_factors.tasks import prepare
-from latent_factors.tune import best, edited, try_settings
+from latent_factors.tune import best, edited, suggestions, try_settings
 from latent_factors.tuning_record import add, clear, record, where
 
 RECORDS = {"ranking_studies": "ranking", "sequence_studies": "sequences"}  # of a kind of studies in reports/tuning
@@ -79,6 +79,7 @@ def _tune(
     runs = derive_seeds(Seeds(root=seed, count=1), f"tune/{study.task}.{name}")
     sampler = optuna.samplers.TPESampler(seed=seed)
     base = settings(study)[name].model_dump()
+    start = suggestions(base | (start or {}), task)
     told = functools.partial(told, name, f"validation_{task.metric}")
     return try_settings(study.task, name, base, task, runs, study.trials, sampler, start, told)[0]
 

@@ -4,25 +4,16 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from latent_factors.sections.base import Count, Section, Seed, Share
+from latent_factors.sections.base import Count, Section, Seed
 from latent_factors.sections.generate import Residual
 from latent_factors.sections.models import FM
-from latent_factors.sections.protocols import Data
+from latent_factors.sections.protocols import Data, Shares
 
 
-class NewItems(Section):
+class NewItems(Shares):
     """Shares of the items that only validation and only test see, and of the other events that go there too."""
 
     items: Annotated[float, Field(gt=0, lt=0.5)]
-    validation: Share
-    test: Share
-    seed: Seed
-
-    @model_validator(mode="after")
-    def _leaves_a_training_part(self) -> "NewItems":
-        if self.validation + self.test >= 1:
-            raise ValueError("validation and test together must leave a training part (sum below 1)")
-        return self
 
 
 class Plain(Section):

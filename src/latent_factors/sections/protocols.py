@@ -19,19 +19,24 @@ class Data(Section):
     min_item_ratings: Count
 
 
-class Split(Section):
-    """How the interactions are cut into train, validation and test."""
+class Shares(Section):
+    """Which shares are held out, drawn with a seed."""
 
-    kind: Literal["random", "random-by-user", "leave-last-out", "global-time", "given"]
     validation: Share
     test: Share
     seed: Seed
 
     @model_validator(mode="after")
-    def _leaves_a_training_part(self) -> "Split":
+    def _leaves_a_training_part(self) -> "Shares":
         if self.validation + self.test >= 1:
             raise ValueError("validation and test together must leave a training part (sum below 1)")
         return self
+
+
+class Split(Shares):
+    """How the interactions are cut into train, validation and test."""
+
+    kind: Literal["random", "random-by-user", "leave-last-out", "global-time", "given"]
 
 
 class Seeds(Section):
