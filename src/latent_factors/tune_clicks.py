@@ -13,15 +13,14 @@ import sys
 
 import optuna
 
-from latent_factors.errors import UserError, tell
+from latent_factors.errors import tell
 from latent_factors.fit import Task, derive_seeds, set_up
-from latent_factors.paths import root
 from latent_factors.processes import spread
 from latent_factors.sections import CTR, ClickStudy, Seeds
 from latent_factors.settings import load_settings
 from latent_factors.tasks import prepare
-from latent_factors.tune import best, edited, suggestions, try_settings
-from latent_factors.tuning_record import record
+from latent_factors.tune import suggestions, try_settings
+from latent_factors.tune_study import find, keep, params
 
 CHAINS = (("autoint_plus",), ("autoint",), ("autoint_flat",), ("fm", "widedeep", "deepfm"), ("lr",))  # longest first
 
@@ -31,23 +30,13 @@ def tune(name: str) -> None:
 
     Raises UserError for a name that is no study of clicks.
     """
-    replications = root() / "replications"
-    studies = load_settings(replications / "params.yaml").click_studies
-    if name not in studies:
-        raise UserError(f"{name} is no study of clicks in replications/params.yaml: choose from {', '.join(studies)}")
-    study, settings = studies[name], load_settings()
-    with contextlib.chdir(replications):
+    kind, study = find(name, ("click_studies",), "clicks")
+    settings = load_settings()
+    with contextlib.chdir(params().parent):
         task = prepare(study.task, study.dataset, study.data, study.protocol, set_up(settings.compute))
     work = functools.partial(_tune_chain, study, task, settings.tune.seed)
     tried = dict(pair for chain in spread(work, list(CHAINS), settings.compute) for pair in chain.items())
-    with edited(replications / "params.yaml") as values:
-        for model, rows in tried.items():
-            own = values["click_studies"][name]["models"][model]
-            own.update(best(dict(own), rows, task))
-    ordered = {model: tried[model] for model in CTR.model_fields}
-    rows = record("clicks", name, study.dataset, ordered, f"validation_{task.metric}")
-    print(f"{name}: best validation {task.metric} of {study.trials} trials each:")
-    print(rows.groupby("model", sort=False)["validation"].min().to_string())
+    keep(kind, name, {model: tried[model] for model in CTR.model_fields}, task, "clicks")
 
 
 def _tune_chain(study: ClickStudy, task: Task, seed: int, chain: tuple[str, ...]) -> dict[str, list[dict]]:

@@ -13,17 +13,16 @@ import sys
 import optuna
 import torch
 
-from latent_factors.errors import UserError, tell
+from latent_factors.errors import tell
 from latent_factors.fit import derive_seeds, set_up
 from latent_factors.identifiers.keys import make
 from latent_factors.key_study import Problem
-from latent_factors.paths import root
 from latent_factors.processes import spread
 from latent_factors.sections import Arm, Seeds
 from latent_factors.settings import load_settings
 from latent_factors.tasks.ctr import CTRTask
-from latent_factors.tune import best, edited, suggestions, try_settings
-from latent_factors.tuning_record import record
+from latent_factors.tune import suggestions, try_settings
+from latent_factors.tune_study import find, keep, params
 
 
 def tune(name: str) -> None:
@@ -31,24 +30,15 @@ def tune(name: str) -> None:
 
     Raises UserError for a name that is no study of keys.
     """
-    replications = root() / "replications"
-    studies = load_settings(replications / "params.yaml").key_studies
-    if name not in studies:
-        raise UserError(f"{name} is no study of keys in replications/params.yaml: choose from {', '.join(studies)}")
-    study, settings = studies[name], load_settings()
+    kind, study = find(name, ("key_studies",), "keys")
+    settings = load_settings()
     device = set_up(settings.compute)
-    with contextlib.chdir(replications):
+    with contextlib.chdir(params().parent):
         problem = Problem.of(study)
     work = functools.partial(tune_arm, problem, study.trials, settings.tune.seed, device)
     found = spread(work, list(study.arms.items()), settings.compute)
     tried = dict(zip(study.arms, found, strict=True))
-    with edited(replications / "params.yaml") as values:
-        for arm, rows in tried.items():
-            own = values["key_studies"][name]["arms"][arm]["fm"]
-            own.update(best(dict(own), rows, CTRTask))
-    rows = record("keys", name, study.dataset, tried, f"validation_{CTRTask.metric}")
-    print(f"{name}: best validation {CTRTask.metric} of {study.trials} trials each:")
-    print(rows.groupby("model", sort=False)["validation"].min().to_string())
+    keep(kind, name, tried, CTRTask, "keys", lambda own, arm: own["arms"][arm]["fm"])
 
 
 def tune_arm(problem: Problem, trials: int, seed: int, device: torch.device, named: tuple[str, Arm]) -> list[dict]:

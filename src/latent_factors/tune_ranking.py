@@ -19,15 +19,15 @@ import pandas as pd
 
 from latent_factors.errors import UserError, tell
 from latent_factors.fit import Task, derive_seeds, set_up
-from latent_factors.paths import root
 from latent_factors.processes import spread
 from latent_factors.ranking_study import settings
 from latent_factors.sections import RankingStudy, Seeds
 from latent_factors.settings import load_settings
 from latent_factors.spaces import space
 from latent_factors.tasks import prepare
-from latent_factors.tune import best, edited, suggestions, try_settings
-from latent_factors.tuning_record import add, clear, record, where
+from latent_factors.tune import suggestions, try_settings
+from latent_factors.tune_study import find, keep, params
+from latent_factors.tuning_record import add, clear, where
 
 RECORDS = {"ranking_studies": "ranking", "sequence_studies": "sequences"}  # of a kind of studies in reports/tuning
 
@@ -39,12 +39,8 @@ def tune(name: str, models: list[str]) -> None:
 
     Raises UserError for a name that is no study of rankings, one that has no trials, or a model that it has not.
     """
-    path = root() / "replications" / "params.yaml"
-    replications, whole = load_settings(path), load_settings()
-    studies = {own: (kind, study) for kind in RECORDS for own, study in getattr(replications, kind).items()}
-    if name not in studies:
-        raise UserError(f"{name} is no study of rankings in replications/params.yaml: choose from {', '.join(studies)}")
-    kind, study = studies[name]
+    kind, study = find(name, tuple(RECORDS), "rankings")
+    whole = load_settings()
     if not study.trials:
         raise UserError(f"{name} has its settings from elsewhere; to tune it, raise its trials above 0")
     tunable = [model for model in settings(study) if space(study.task, model)]
@@ -54,7 +50,7 @@ def tune(name: str, models: list[str]) -> None:
     chosen, path_of_trials = models or tunable, where(RECORDS[kind])
     told = functools.partial(add, path_of_trials, name, study.dataset)
     clear(RECORDS[kind], name, chosen)
-    with contextlib.chdir(path.parent):  # where the data is: what describes items is read when a model asks for it
+    with contextlib.chdir(params().parent):  # where the data is: what describes items is read when a model asks for it
         task = prepare(study.task, study.dataset, study.data, study.protocol, set_up(whole.compute))
         tried, work = {}, functools.partial(_tune, study, task, whole.tune.seed, told)
         for part in ([own for own in chosen if own not in CONTAINED], [own for own in chosen if own in CONTAINED]):
@@ -62,13 +58,7 @@ def tune(name: str, models: list[str]) -> None:
             if part:
                 rows = spread(work, list(zip(part, starts, strict=True)), whole.compute)
                 tried |= dict(zip(part, rows, strict=True))
-    with edited(path) as values:
-        for model, rows in tried.items():
-            own = values[kind][name]["models"][model]
-            own.update(best(dict(own), rows, task))
-    rows = record(RECORDS[kind], name, study.dataset, tried, f"validation_{task.metric}")
-    print(f"{name}: best validation {task.metric} of {study.trials} trials each:")
-    print(rows.groupby("model", sort=False)["validation"].max().to_string())
+    keep(kind, name, tried, task, RECORDS[kind])
 
 
 def _tune(
