@@ -1,10 +1,11 @@
 import re
+import shutil
 from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 
-from conftest import planted, write_inter
+from conftest import HOME, planted, write_inter
 from latent_factors import tune
 from latent_factors.errors import TrainingError, UserError
 from latent_factors.fit import set_up
@@ -109,3 +110,12 @@ def test_only_what_cannot_be_trained_is_a_bad_trial(small, monkeypatch):
     assert reached(TrainingError("the loss became nan")) == float("inf")
     with pytest.raises(UserError, match="no such file"):
         reached(UserError("no such file"))
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "replications/params.yaml"])
+def test_what_is_not_changed_in_a_file_of_settings_stays_as_it_was_written(tmp_path, name):
+    path = tmp_path / "params.yaml"
+    shutil.copy(HOME / name, path)
+    with tune.edited(path):
+        pass
+    assert path.read_text() == (HOME / name).read_text()

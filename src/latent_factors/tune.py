@@ -140,7 +140,8 @@ def write_winners(path: Path, task: str, model: str, ranked: pd.DataFrame) -> No
 def edited(path: Path) -> Iterator[CommentedMap]:
     """Give a YAML file's values to change, and write it back whole, comments kept."""
     yaml = YAML()
-    yaml.width = 240
+    yaml.width = 4096  # lines stay as they are, and quotes
+    yaml.preserve_quotes = True
     yaml.indent(mapping=2, sequence=4, offset=2)
     values = yaml.load(path.read_text(encoding="utf-8"))
     yield values
