@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 from ruamel.yaml.comments import CommentedMap
 
 from latent_factors.errors import UserError
@@ -35,10 +34,10 @@ def find(name: str, kinds: tuple[str, ...], what: str) -> tuple[str, Section]:
 def keep(
     kind: str, name: str, tried: dict[str, list[dict]], problem: type[Task] | Task, csv: str,
     place: Callable[[CommentedMap, str], CommentedMap] = lambda study, model: study["models"][model],
-) -> pd.DataFrame:
+) -> None:
     """Write the best of each model's trials into its study, all of them into the record `csv`, and print the best.
 
-    `place` finds a model's settings in those of its study. Returns the trials.
+    `place` finds a model's settings in those of its study.
     """
     with edited(params()) as values:
         study = values[kind][name]
@@ -49,4 +48,3 @@ def keep(
     rows = record(csv, name, dataset, tried, f"validation_{problem.metric}")
     print(f"{name}: best validation {problem.metric} of {trials} trials each:")
     print(rows.groupby("model", sort=False)["validation"].agg("max" if problem.larger_is_better else "min").to_string())
-    return rows
