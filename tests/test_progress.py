@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -110,13 +109,11 @@ def test_durations():
 def test_a_fault_is_the_last_thing_that_is_seen(capsys):
     progress = Progress(2)
     code = "import sys; print('epoch 1'); print('error: params.yaml: mend it', file=sys.stderr); sys.exit(3)"
-    assert repro.follow("a", [sys.executable, "-c", code], progress) == ["error: params.yaml: mend it"]
+    assert repro.follow("a", exec, [code], progress) == ["error: params.yaml: mend it"]
     assert not progress.buried
-    assert repro.follow("b", [sys.executable, "-c", "print('epoch 2')"], progress) == []
+    assert repro.follow("b", exec, ["print('epoch 2')"], progress) == []
     assert progress.buried  # so it is told again
-    assert repro.follow("c", [sys.executable, "-c", "raise SystemExit(3)"], progress) == [
-        f"error: {sys.executable} ended with status 3"
-    ]
+    assert repro.follow("c", exec, ["raise SystemExit(3)"], progress) == ["error: c ended with status 3"]
     assert capsys.readouterr().out == "epoch 1\nerror: params.yaml: mend it\nepoch 2\n"
 
 

@@ -8,11 +8,15 @@ ends leaves a core idle. Then comes all the rest, and the book.
 
 import functools
 import itertools
+import multiprocessing
+import os
 import signal
-import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from latent_factors import nursery, summary, unchanged
@@ -22,9 +26,10 @@ from latent_factors.paths import root
 from latent_factors.progress import FAULT, Progress
 
 AT_ONCE = 2
-QUICK = (sys.executable, "-m", "latent_factors.quick")  # DVC, but for how it breaks lines of dvc.lock
+FORKING = multiprocessing.get_context("forkserver")
+FORKING.set_forkserver_preload(["latent_factors.quick", "latent_factors.repro"])
 _one_line = threading.Lock()  # at a time is read and shown
-_running: set[subprocess.Popen] = set()
+_running: set[BaseProcess] = set()
 
 
 def plan(project: Path) -> tuple[int, bool]:
@@ -54,7 +59,7 @@ def side_by_side(stages: list[str], progress: Progress) -> list[str]:
         for stage in waiting:
             if faults:
                 return
-            faults.extend(follow(stage, [*QUICK, "--wait-for-lock", "repro", "--single-item", stage], progress))
+            faults.extend(follow(stage, _dvc, ["--single-item", stage], progress))
 
     workers = [threading.Thread(target=work) for _ in range(AT_ONCE)]
     for worker in workers:
@@ -64,22 +69,43 @@ def side_by_side(stages: list[str], progress: Progress) -> list[str]:
     return faults
 
 
-def follow(name: str, command: list[str], progress: Progress) -> list[str]:
-    """Run a command and show what it prints as the progress has it; return the lines that say why it failed, if so."""
+def follow(name: str, work: Callable, arguments: list, progress: Progress) -> list[str]:
+    """Run work that returns an exit status in a process of its own and show what it prints as the progress has it.
+
+    Return the lines that say why it failed, if it did. The process is forked from a server that has imported DVC.
+    """
     faults = []
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace"
-    ) as process:
-        _running.add(process)
-        for line in map(str.rstrip, process.stdout):
+    reader, writer = FORKING.Pipe(duplex=False)
+    process = FORKING.Process(target=_say_into, args=(writer, work, arguments))
+    process.start()
+    writer.close()
+    _running.add(process)
+    with reader, open(reader.fileno(), encoding="utf-8", errors="replace", closefd=False) as lines:
+        for line in map(str.rstrip, lines):
             faults += [line] if FAULT.match(line) else []
             with _one_line:
                 shown = progress.read(name, line)
                 if shown is not None:
                     print(shown, flush=True)
+    process.join()
     _running.remove(process)
     progress.end(name)
-    return faults or [f"error: {command[0]} ended with status {process.returncode}"] if process.returncode else []
+    return faults or [f"error: {name} ended with status {process.exitcode}"] if process.exitcode else []
+
+
+def _dvc(*words: str) -> int:
+    from latent_factors import quick
+
+    return quick.dvc(["--wait-for-lock", "repro", *words])
+
+
+def _say_into(writer: Connection, work: Callable, arguments: list) -> None:
+    """Do work whose output, that of its children too, goes into a pipe; end with the status it returns."""
+    for descriptor, stream in enumerate((sys.stdout, sys.stderr), start=1):
+        os.dup2(writer.fileno(), descriptor)
+        stream.reconfigure(line_buffering=True)
+    writer.close()
+    sys.exit(work(*arguments))
 
 
 def bring_up_to_date(groups: list[list[str]], progress: Progress) -> list[str]:
@@ -95,11 +121,13 @@ def bring_up_to_date(groups: list[list[str]], progress: Progress) -> list[str]:
     files = unchanged.fingerprint(root())  # before DVC looks: a change meanwhile makes another
     progress.total, changed = plan(root())
     if changed:
-        with nursery.ready():
-            for stages in groups:
-                faults = faults or side_by_side(stages, progress)
-        quick.restore(root() / "dvc.lock")
-        faults = faults or follow("all", ["dvc", "--wait-for-lock", "repro"], progress)
+        try:
+            with nursery.ready():
+                for stages in groups:
+                    faults = faults or side_by_side(stages, progress)
+            faults = faults or follow("all", _dvc, [], progress)
+        finally:
+            quick.restore(root() / "dvc.lock")
         if faults:
             return faults
         files = unchanged.fingerprint(root())
