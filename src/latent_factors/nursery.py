@@ -21,8 +21,11 @@ from pathlib import Path
 from latent_factors.lifetime import end_with_parent
 
 SOCKET = "LATENT_FACTORS_NURSERY"  # names the socket to ask
-# Not pandas: at its import it looks whether a terminal or a notebook shows its tables.
-AHEAD = ("torch", "safetensors.torch", "scipy.stats", "matplotlib.pyplot", "pydantic", "ipykernel.ipkernel")
+AHEAD = (
+    "torch", "safetensors.torch", "scipy.stats", "matplotlib.pyplot", "pandas", "seaborn", "pydantic",
+    "ipykernel.ipkernel",
+)
+COLUMNS = 20  # of a table that pandas shows in a notebook; it sets that at its import, for a terminal here
 # What a kernel finds in its environment. Some of it counts only where Python itself or OpenMP starts.
 ENVIRONMENT = {
     "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0",
@@ -69,6 +72,7 @@ def serve(parent: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the kernels
     for name in AHEAD:
         __import__(name)
+    sys.modules["pandas"].set_option("display.max_columns", COLUMNS)
     while True:
         asking, _ = listener.accept()
         if os.fork() == 0:
