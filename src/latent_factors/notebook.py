@@ -153,7 +153,6 @@ def _check_kernel() -> None:
 
 def _execute(source, notebook: Path, parameters: dict, part: Path):
     os.environ |= nursery.ENVIRONMENT | {"LATENT_FACTORS_OUT": str(part)}
-    end_with_parent()
     print(f"{notebook}", *(f"{name}={value}" for name, value in parameters.items() if isinstance(value, str)),
           file=sys.stderr, flush=True)
     sockets = tempfile.TemporaryDirectory(prefix="latent-factors-")
@@ -253,6 +252,7 @@ def _main(arguments: list[str]) -> None:
         for path in options.paths:
             nbformat.write(strip(nbformat.read(_readable(path), as_version=4)), path)
     elif len(options.paths) == 2:
+        end_with_parent()
         run(*options.paths, dict(options.p), dict(options.s), options.metrics)
     else:
         parser.error("name a notebook and the folder it goes to")

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from latent_factors import nursery, summary, unchanged
 from latent_factors.book import site
-from latent_factors.errors import UserError, tell
+from latent_factors.errors import UserError
 from latent_factors.paths import root
 from latent_factors.progress import FAULT, Progress
 
@@ -93,21 +93,6 @@ def follow(name: str, work: Callable, arguments: list, progress: Progress) -> li
     return faults or [f"error: {name} ended with status {process.exitcode}"] if process.exitcode else []
 
 
-def _dvc(*words: str) -> int:
-    from latent_factors import quick
-
-    return quick.dvc(["--wait-for-lock", "repro", *words])
-
-
-def _say_into(writer: Connection, work: Callable, arguments: list) -> None:
-    """Do work whose output, that of its children too, goes into a pipe; end with the status it returns."""
-    for descriptor, stream in enumerate((sys.stdout, sys.stderr), start=1):
-        os.dup2(writer.fileno(), descriptor)
-        stream.reconfigure(line_buffering=True)
-    writer.close()
-    sys.exit(work(*arguments))
-
-
 def bring_up_to_date(groups: list[list[str]], progress: Progress) -> list[str]:
     """Run what changed, if anything, and record that nothing did since; return what went wrong.
 
@@ -155,14 +140,8 @@ def main(groups: list[list[str]]) -> int:
     return 1 if faults else 0
 
 
-def _stop(*_) -> None:
-    """End with all that runs: a stage's runner ends when its DVC does."""
-    for process in tuple(_running):
-        process.terminate()
-    sys.exit(128 + signal.SIGTERM)
-
-
-def _main(arguments: list[str]) -> None:
+def run(arguments: list[str]) -> None:
+    """Do what the command line says, and exit."""
     groups = [list(own) for dashes, own in itertools.groupby(arguments, "--".__eq__) if not dashes]
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -171,5 +150,32 @@ def _main(arguments: list[str]) -> None:
         sys.exit(128 + signal.SIGINT)
 
 
-if __name__ == "__main__":
-    sys.exit(tell(lambda: _main(sys.argv[1:])))
+def _dvc(*words: str) -> int:
+    from latent_factors import quick
+
+    return quick.dvc(["--wait-for-lock", "repro", *words])
+
+
+def _say_into(writer: Connection, work: Callable, arguments: list) -> None:
+    """Do work whose output, that of its children too, goes into a pipe; end with the status it returns.
+
+    It ends at once when the process that asked for it is gone.
+    """
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+    for descriptor, stream in enumerate((sys.stdout, sys.stderr), start=1):
+        os.dup2(writer.fileno(), descriptor)
+        stream.reconfigure(line_buffering=True)
+    writer.close()
+    sys.exit(work(*arguments))
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _stop(*_) -> None:
+    """End with all that runs: a stage's runner ends when its DVC does."""
+    for process in tuple(_running):
+        process.terminate()
+    sys.exit(128 + signal.SIGTERM)
