@@ -9,6 +9,7 @@ and with it what DVC imports late.
 import importlib
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,4 +46,5 @@ def dvc(arguments: list[str]) -> int:
     """Run DVC, which changes no YAML file but dvc.lock in a `repro`; return its exit status."""
     strictyaml.parse_yaml = dvc_yaml.parse_yaml_for_update = parse
     dvc_yaml._dump = json.dump
+    sys.argv[:] = ["dvc", *arguments]  # by which its locks name who holds them
     return cli.main(arguments)
