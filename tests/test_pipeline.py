@@ -9,6 +9,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from ruamel.yaml import YAML
@@ -135,6 +136,20 @@ def test_killed_at_any_moment_the_next_run_completes_with_the_same_hashes(clone,
     assert command(folder, "git", "diff", "--stat", "--cached", "--", "data.dvc") == ""
     for path in (folder / "reports/metrics").iterdir():
         assert path.read_bytes() == (clone / "reports/metrics" / path.name).read_bytes(), path.name
+
+
+def test_a_run_that_is_killed_leaves_no_process_behind(tmp_path):
+    folder = tiny.make(tmp_path / "killed")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "latent_factors.repro", "train-rating", "train-ctr"], cwd=folder, env=tiny.ENVIRONMENT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    said = iter(process.stdout.readline, "")
+    assert any("notebooks/train.ipynb" in line for line in said)
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert len(started) > 2
+    process.kill()
+    assert psutil.wait_procs(started, timeout=20)[1] == []
 
 
 def test_files_that_dvc_left_half_written_are_moved_aside(clone):
