@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from latent_factors import ranking
+from latent_factors.data.unmet import unmet
 from latent_factors.fit import derive_seeds, fit_run, set_up
 from latent_factors.models import build
 from latent_factors.processes import spread
@@ -85,6 +86,7 @@ def summary(
         "dataset": study.dataset, "rows": {part: len(own) for part, own in task.parts}, "users": len(relevant),
         "items": task.catalogue, "seeds": seeds, "cutoff": cutoff, "device": device,
         **({} if again is None else {"again": round(float(again.mean()), 6)}),
+        **({"unmet": _unmet(task)} if study.task == "topk" and study.protocol.split.kind == "given" else {}),
         "models": [
             {
                 "model": model, "runs": len(own), "settings": study.models[model],
@@ -102,3 +104,9 @@ def summary(
             for one, other in [[max(camp, key=validation.get) for camp in camps]]
         ],
     }
+
+
+def _unmet(task: topk.TopKTask) -> dict[str, float]:
+    """Return the share of unmet events of each held-out part."""
+    user, item = task.ids.cpu().numpy().T
+    return {name: round(unmet(user, item, task.parts.train, rows), 6) for name, rows in list(task.parts)[1:]}
