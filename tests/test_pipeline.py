@@ -44,6 +44,8 @@ def test_a_second_repro_runs_nothing(clone):
     assert ran(printed) == set()
     assert "Data and pipelines are up to date" in printed
     assert command(clone, "git", "status", "--short") == ""
+    assert (clone / "data.dvc").read_text().startswith("outs:\n")
+    assert (clone / "dvc.lock").read_text().startswith("schema: '2.0'\n")
     printed = command(clone, sys.executable, "-m", "latent_factors.repro")
     assert "Nothing to do: all 84 stages are up to date" in printed
     assert unchanged.stages(clone) == 84  # the next need not ask DVC

@@ -11,7 +11,7 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from dvc import cli
 from dvc.utils import strictyaml
@@ -20,15 +20,26 @@ from dvc.utils.serialize import _yaml as dvc_yaml
 LATE = ("cachemgr", "commands.repro", "data_cloud", "lock", "parsing", "repo.reproduce", "rwlock", "schema", "scm")
 for late in LATE:
     importlib.import_module(f"dvc.{late}")
+LOCK = "dvc.lock"
 parse_yaml, dump_yaml = dvc_yaml.parse_yaml, dvc_yaml._dump
 
 
 def parse(text: str, path: str, typ: str = "safe") -> Any:
-    """Read what `json.dump` wrote, or any YAML as DVC reads it."""
+    """Read dvc.lock as `dump` wrote it, or any YAML as DVC reads it."""
     try:
         return json.loads(text)
     except ValueError:
         return parse_yaml(text, path, typ)
+
+
+def parse_for_update(text: str, path: str) -> Any:
+    """Read dvc.lock, or any other YAML with its comments."""
+    return parse(text, path, "safe" if Path(path).name == LOCK else "rt")
+
+
+def dump(data: dict, stream: TextIO) -> None:
+    """Write dvc.lock as JSON, any other file as DVC does."""
+    (json.dump if Path(stream.name).name == LOCK else dump_yaml)(data, stream)
 
 
 def restore(lock: Path) -> None:
@@ -43,8 +54,8 @@ def restore(lock: Path) -> None:
 
 
 def dvc(arguments: list[str]) -> int:
-    """Run DVC, which changes no YAML file but dvc.lock in a `repro`; return its exit status."""
-    strictyaml.parse_yaml = dvc_yaml.parse_yaml_for_update = parse
-    dvc_yaml._dump = json.dump
+    """Run DVC; return its exit status."""
+    strictyaml.parse_yaml = parse
+    dvc_yaml.parse_yaml_for_update, dvc_yaml._dump = parse_for_update, dump
     sys.argv[:] = ["dvc", *arguments]  # by which its locks name who holds them
     return cli.main(arguments)
