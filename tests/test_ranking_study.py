@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from conftest import HOME, planted, write_films, write_inter
-from latent_factors import models, ranking_study, tune, tune_ranking
+from latent_factors import models, ranking_runs, ranking_study, tune, tune_ranking
 from latent_factors.errors import UserError
-from latent_factors.fit import derive_seeds, fit
+from latent_factors.fit import derive_seeds, fit, fit_run
+from latent_factors.ranking_runs import Outcome
 from latent_factors.ranking_study import run, settings, summary
 from latent_factors.sections import Compute, Seeds
 from latent_factors.settings import load_settings
@@ -46,9 +47,9 @@ def replications(project):
     return load_settings(folder / "params.yaml")
 
 
-def test_metrics_are_those_of_the_task_and_differences_those_of_the_metrics(replications):
+def test_metrics_are_those_of_the_task_and_differences_those_of_the_metrics(replications, tmp_path):
     study = replications.ranking_studies["amazon-beauty"]
-    found = run(study, SEEDS, CPU, replications.statistics)
+    found = run(study, SEEDS, CPU, replications.statistics, tmp_path / "runs")
     rows = {row["model"]: row for row in found["models"]}
     assert {model: row["runs"] for model, row in rows.items()} == {
         "bpr": 2, "lightgcn": 2, "directau": 2, "directau_graph": 2, "ease": 1,
@@ -60,6 +61,8 @@ def test_metrics_are_those_of_the_task_and_differences_those_of_the_metrics(repl
         make = functools.partial(models.build, model, point, task.inputs)
         trained = fit(f"topk.{model}", make, task, point, seeds).models
         measured = [task.measure(task.outputs(one, "test"), "test") for one in trained]
+        reached = sum(task.score(one).item() for one in trained) / len(trained)
+        assert rows[model]["validation"] == pytest.approx(reached, abs=2e-6)
         for metric, own in rows[model]["metrics"].items():
             assert own["mean"] == pytest.approx(sum(one[metric].item() for one in measured) / len(measured), abs=2e-6)
             assert own["low"] <= own["mean"] <= own["high"]
@@ -84,7 +87,32 @@ def test_where_a_claim_names_several_models_the_best_by_validation_are_compared(
     assert effect["of"] == ["bpr", "directau"] and effect["mean"] > 0.5
 
 
-def test_the_next_item_is_studied_alike(replications):
+def test_an_outcome_is_read_as_it_was_written(tmp_path):
+    hits = torch.rand(7, 11, generator=torch.Generator().manual_seed(0)) < 0.3
+    Outcome(hits, 0.1234, "cpu").write(tmp_path / "run.npz")
+    read = Outcome.read(tmp_path / "run.npz")
+    assert torch.equal(read.hits, hits) and (read.validation, read.device) == (0.1234, "cpu")
+    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+def test_a_run_that_is_kept_is_not_trained_again(replications, tmp_path, monkeypatch):
+    study, kept = replications.ranking_studies["amazon-beauty"], tmp_path / "runs"
+    few = study.model_copy(update={"models": {name: study.models[name] for name in ("bpr", "ease")}})
+    found = run(few, SEEDS, CPU, replications.statistics, kept)
+    held = {path.name: path.read_bytes() for path in kept.iterdir()}
+    assert sorted(name.split("-")[1] for name in held) == ["bpr", "bpr", "ease"]
+    trained = []
+    monkeypatch.setattr(ranking_runs, "fit_run", lambda title, *rest: trained.append(title) or fit_run(title, *rest))
+    assert run(few, SEEDS, CPU, replications.statistics, kept) == found and not trained
+    next(kept.glob("*-bpr-*-1.npz")).unlink()  # a study that was cut off
+    assert run(few, SEEDS, CPU, replications.statistics, kept) == found
+    assert trained == ["topk.bpr  run 2"] and {path.name: path.read_bytes() for path in kept.iterdir()} == held
+    changed = few.model_copy(update={"models": few.models | {"ease": {"l2": 11.0}}})
+    run(changed, SEEDS, CPU, replications.statistics, kept)
+    assert trained[1:] == ["topk.ease  run 1"]
+
+
+def test_the_next_item_is_studied_alike(replications, tmp_path):
     study = replications.sequence_studies["beauty"]
     small = {"dim": 4, "batch_size": 32, "epochs": 2, "patience": 2}
     changed = {
@@ -92,7 +120,7 @@ def test_the_next_item_is_studied_alike(replications):
     }
     data = study.data.model_copy(update={"timestamp": "timestamp"})
     study = study.model_copy(update={"dataset": "made", "data": data, "models": changed})
-    found = run(study, SEEDS, CPU, replications.statistics)
+    found = run(study, SEEDS, CPU, replications.statistics, tmp_path / "runs")
     assert {row["model"]: row["runs"] for row in found["models"]} == {
         "popular": 1, "markov": 1, "itemknn_last": 1, "gru4rec": 2, "sasrec": 2,
     }
@@ -102,7 +130,8 @@ def test_the_next_item_is_studied_alike(replications):
     ]
     assert "again" not in found
     alike = study.protocol.model_copy(update={"rank_history": True})
-    found = run(study.model_copy(update={"protocol": alike}), SEEDS, CPU, replications.statistics)
+    again = study.model_copy(update={"protocol": alike})
+    found = run(again, SEEDS, CPU, replications.statistics, tmp_path / "runs")
     assert found["again"] == 0  # nobody takes an item twice in made data
     assert all(row["new"]["ndcg@10"] == row["metrics"]["ndcg@10"] for row in found["models"])
 
@@ -129,7 +158,7 @@ def test_winners_go_into_the_study_and_trials_into_the_record(project, replicati
     load_settings.cache_clear()
     tune_ranking.main(["amazon-beauty", "bpr", "ease"])
     assert "amazon-beauty: best validation ndcg@20 of 2 trials each" in capsys.readouterr().out
-    tune_ranking.main(["amazon-beauty", "ease"])  # tuned anew, not added to
+    tune_ranking.main(["amazon-beauty", "ease"])  # its trials count: none is added
     trials = pd.read_csv(project / "reports" / "tuning" / "ranking.csv")
     assert trials.groupby("model").size().to_dict() == {"bpr": 2, "ease": 2}
     load_settings.cache_clear()
@@ -195,17 +224,24 @@ def test_studies_of_the_next_item_have_a_record_of_their_own(project, replicatio
     assert changed.models["markov"] == winner
 
 
-def test_a_search_that_is_cut_short_leaves_its_trials(project, replications, monkeypatch):
+def test_a_search_that_is_cut_short_leaves_its_trials_and_goes_on_from_them(project, replications, monkeypatch):
     reached = [0.25]
     monkeypatch.setattr(tune, "score", lambda *given: reached.pop())
+    record = project / "reports" / "tuning" / "ranking.csv"
     (project / "replications" / "data").symlink_to(project / "data")
     with edited(project / "replications" / "params.yaml") as values:
         values["ranking_studies"]["amazon-beauty"]["trials"] = 2
     load_settings.cache_clear()
     with pytest.raises(IndexError):
         tune_ranking.main(["amazon-beauty", "ease"])
-    trials = pd.read_csv(project / "reports" / "tuning" / "ranking.csv")
-    assert trials[["name", "model", "trial", "validation"]].to_numpy().tolist() == [["amazon-beauty", "ease", 0, 0.25]]
+    (first,) = pd.read_csv(record).to_dict("records")
+    assert [first[key] for key in ("name", "model", "trial", "validation")] == ["amazon-beauty", "ease", 0, 0.25]
+    for further in ([0.125], []):  # one trial is left, then none
+        reached[:] = further
+        load_settings.cache_clear()
+        tune_ranking.main(["amazon-beauty", "ease"])
+        trials = pd.read_csv(record)
+        assert trials.to_dict("records")[0] == first and trials["validation"].tolist() == [0.25, 0.125]
 
 
 def test_what_cannot_be_tuned_is_one_sentence(replications):

@@ -1,7 +1,7 @@
 """Recommenders on a larger data set under all seeds, and what comes of it for claims and published tables."""
 
-import functools
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,10 +9,9 @@ from torch import Tensor
 
 from latent_factors import ranking
 from latent_factors.data.unmet import unmet
-from latent_factors.fit import derive_seeds, fit_run, set_up
-from latent_factors.models import build
-from latent_factors.processes import spread
+from latent_factors.fit import set_up
 from latent_factors.ranking_claims import CLAIMS
+from latent_factors.ranking_runs import Runs
 from latent_factors.sections import Compute, RankingStudy, Section, Seeds, Statistics
 from latent_factors.settings import points
 from latent_factors.stats import Bootstrap
@@ -21,22 +20,21 @@ from latent_factors.tasks import prepare, topk
 NAMES = ("mean", "low", "high")
 
 
-def run(study: RankingStudy, seeds: Seeds, compute: Compute, statistics: Statistics) -> dict:
+def run(study: RankingStudy, seeds: Seeds, compute: Compute, statistics: Statistics, folder: Path) -> dict:
     """Train every model under all seeds; return their test metrics, and differences between them, as JSON holds them.
+
+    Every run is kept in a folder, and one that is there already is not trained again.
 
     Raises UserError for anything wrong with the data or the settings.
     """
     trained = settings(study)
     task = prepare(study.task, study.dataset, study.data, study.protocol, set_up(compute))
-    lists, validation = {}, {}
-    for model, point in trained.items():
-        name = f"{study.task}.{model}"
-        own = derive_seeds(seeds, name)[: seeds.count if point.random else 1]
-        found = spread(functools.partial(hits, task, name, point), own, compute)
-        lists[model], scores = map(list, zip(*found, strict=True))
-        validation[model] = float(np.mean(scores))
-    device = torch.cuda.get_device_name() if task.ids.is_cuda else "cpu"
-    return summary(study, task, lists, validation, statistics, seeds.count, device)
+    runs = Runs(study, task, seeds, compute, folder)
+    found = {model: runs.train(model, point) for model, point in trained.items()}
+    lists = {model: [outcome.hits for outcome in own] for model, own in found.items()}
+    validation = {model: float(np.mean([outcome.validation for outcome in own])) for model, own in found.items()}
+    devices = dict.fromkeys(outcome.device for own in found.values() for outcome in own)
+    return summary(study, task, lists, validation, statistics, seeds.count, ", ".join(devices))
 
 
 def settings(study: RankingStudy) -> dict[str, Section]:
@@ -47,13 +45,6 @@ def settings(study: RankingStudy) -> dict[str, Section]:
     return {model: points(study.task, model, values)[0] for model, values in study.models.items()}
 
 
-def hits(task: topk.TopKTask, name: str, point: Section, seed: int) -> tuple[Tensor, float]:
-    """Train TASK.MODEL under one seed; return which places of users' test lists are hits (U, k), and its validation."""
-    make = functools.partial(build, name.split(".")[1], point, task.inputs)
-    trained, score, _ = fit_run(f"{name}  seed {seed}", make, task, point, seed)
-    return task.outputs(trained, "test")["hits"].cpu(), score
-
-
 def summary(
     study: RankingStudy, task: topk.TopKTask, lists: dict[str, list[Tensor]], validation: dict[str, float],
     statistics: Statistics, seeds: int, device: str,
@@ -61,7 +52,7 @@ def summary(
     """Return each metric of each model's hits (U, k), a list a seed, with intervals over users and seeds.
 
     A claim is decided where the study has all models that it names; `of` are the two compared, where it names several
-    the best of them by `validation`. `device` says in words what trained them.
+    the best of them by `validation`. `device` says what trained them.
 
     Where items that a user has had are ranked, `again` is the share of users
     whose test item is one of them, and `new` holds the ndcg over the others.
@@ -90,6 +81,7 @@ def summary(
         "models": [
             {
                 "model": model, "runs": len(own), "settings": study.models[model],
+                "validation": round(validation[model], 6),
                 "metrics": {
                     f"{name}@{k}": interval(values(model, name, k))
                     for name, k in product(kept, study.protocol.cutoffs)

@@ -57,20 +57,23 @@ def tune(task: str, model: str, settings: Settings, problem: Task, recorded: int
 def try_settings(
     task: str, model: str, base: dict, problem: Task, runs: list[int], trials: int,
     sampler: optuna.samplers.BaseSampler, start: dict | None = None, told: Callable[[dict], None] = lambda row: None,
+    known: Callable[[dict], float | None] = lambda tried: None,
 ) -> tuple[list[dict], dict]:
     """Search a model's settings around `base`, beginning with the suggestions `start`.
 
     Returns a row a trial, with the mean validation score of the runs, and the best suggestions. Each row is `told` as
-    soon as it is there.
+    soon as it is there; a trial whose score is `known` already is not made again, nor told.
     """
     seen = problem.frequency[problem.frequency > 0].mean().item()
     rows: list[dict] = []
 
     def objective(trial: optuna.Trial) -> float:
         tried = space(task, model)(trial, seen)
-        reached = score(task, model, base | tried, problem, runs)
+        before = known(tried)
+        reached = score(task, model, base | tried, problem, runs) if before is None else before
         rows.append({"trial": trial.number, **tried, f"validation_{problem.metric}": reached})
-        told(rows[-1])
+        if before is None:
+            told(rows[-1])
         return reached
 
     study = optuna.create_study(direction="maximize" if problem.larger_is_better else "minimize", sampler=sampler)

@@ -4,7 +4,8 @@
 
 Each model gets the study's trials of optuna's TPE sampler with a fixed seed, judged by one run. The first of them is
 the setting that stands there already; a model that contains another begins with what was best for that one. Every trial
-goes into reports/tuning/ranking.csv as it ends, those of the next item into sequences.csv.
+goes into reports/tuning/ranking.csv as it ends, those of the next item into sequences.csv. Trials that stand there
+already count: a search that was cut off goes on, and to tune a changed model anew its rows are deleted first.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ from latent_factors.spaces import space
 from latent_factors.tasks import prepare
 from latent_factors.tune import suggestions, try_settings
 from latent_factors.tune_study import find, keep, params
-from latent_factors.tuning_record import add, clear, where
+from latent_factors.tuning_record import add, begun, text
 
 RECORDS = {"ranking_studies": "ranking", "sequence_studies": "sequences"}  # of a kind of studies in reports/tuning
 
@@ -47,41 +48,47 @@ def tune(name: str, models: list[str]) -> None:
     unknown = [model for model in models if model not in tunable]
     if unknown:
         raise UserError(f"{name} has no model {unknown[0]} to tune: choose from {', '.join(tunable)}")
-    chosen, path_of_trials = models or tunable, where(RECORDS[kind])
-    told = functools.partial(add, path_of_trials, name, study.dataset)
-    clear(RECORDS[kind], name, chosen)
+    chosen, trials = models or tunable, begun(RECORDS[kind])
+    told = functools.partial(add, trials, name, study.dataset)
     with contextlib.chdir(params().parent):  # where the data is: what describes items is read when a model asks for it
         task = prepare(study.task, study.dataset, study.data, study.protocol, set_up(whole.compute))
         tried, work = {}, functools.partial(_tune, study, task, whole.tune.seed, told)
         for part in ([own for own in chosen if own not in CONTAINED], [own for own in chosen if own in CONTAINED]):
-            starts = [_start(path_of_trials, name, task, CONTAINED.get(model)) for model in part]
             if part:
-                rows = spread(work, list(zip(part, starts, strict=True)), whole.compute)
+                rows = spread(work, [_recorded(trials, name, task, model) for model in part], whole.compute)
                 tried |= dict(zip(part, rows, strict=True))
     keep(kind, name, tried, task, RECORDS[kind])
 
 
 def _tune(
-    study: RankingStudy, task: Task, seed: int, told: Callable[[str, str, dict], None], model: tuple[str, dict | None]
+    study: RankingStudy, task: Task, seed: int, told: Callable[[str, str, dict], None],
+    model: tuple[str, dict | None, dict[str, float]],
 ) -> list[dict]:
-    """Return a row a trial of a model, given with its first trial; it is told with the model and its score's name."""
-    name, start = model
+    """Return a row a trial of a model, given with its first trial and what is known of others.
+
+    It is told with the model and its score's name.
+    """
+    name, start, known = model
     runs = derive_seeds(Seeds(root=seed, count=1), f"tune/{study.task}.{name}")
     sampler = optuna.samplers.TPESampler(seed=seed)
     base = settings(study)[name].model_dump()
     start = suggestions(base | (start or {}), task)
     told = functools.partial(told, name, f"validation_{task.metric}")
-    return try_settings(study.task, name, base, task, runs, study.trials, sampler, start, told)[0]
+    return try_settings(
+        study.task, name, base, task, runs, study.trials, sampler, start, told, lambda tried: known.get(text(tried))
+    )[0]
 
 
-def _start(trials: Path, name: str, task: Task, contained: str | None) -> dict | None:
-    """Return what was tried in the best recorded trial of a model, None for no model or one without trials."""
-    known = pd.read_csv(trials)
-    known = known[(known["name"] == name) & (known["model"] == contained)]
-    if known.empty:
-        return None
-    row = known["validation"].idxmax() if task.larger_is_better else known["validation"].idxmin()
-    return json.loads(known.loc[row, "settings"])
+def _recorded(trials: Path, name: str, task: Task, model: str) -> tuple[str, dict | None, dict[str, float]]:
+    """Return a model, what its first trial is where that is not its setting, and the scores of recorded trials.
+
+    The first is the one recorded, or else the best trial of the model that this one contains.
+    """
+    study = pd.read_csv(trials).query("name == @name")
+    own, contained = (study[study["model"] == known] for known in (model, CONTAINED.get(model)))
+    best_first = contained.sort_values("validation", ascending=not task.larger_is_better, kind="stable")
+    first = [*own.loc[own["trial"] == 0, "settings"], *best_first["settings"]][:1]
+    return model, json.loads(first[0]) if first else None, dict(zip(own["settings"], own["validation"], strict=True))
 
 
 def main(words: list[str]) -> None:

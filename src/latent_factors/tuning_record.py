@@ -16,17 +16,20 @@ def record(kind: str, name: str, dataset: str, tried: dict[str, list[dict]], sco
     `tried` holds a row a trial of each model, with its number, its `score` and the settings tried.
     """
     rows = _rows(name, dataset, tried, score)
-    clear(kind, name, list(tried))
-    _append(where(kind), rows)
+    path = begun(kind)
+    old = pd.read_csv(path)
+    old[(old["name"] != name) | ~old["model"].isin(tried)].to_csv(path, index=False)
+    _append(path, rows)
     return rows
 
 
-def clear(kind: str, name: str, models: list[str]) -> None:
-    """Take the trials of a study's models out of the record."""
+def begun(kind: str) -> Path:
+    """Return the path of a record, begun if there is none."""
     path = where(kind)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    old = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=COLUMNS)
-    old[(old["name"] != name) | ~old["model"].isin(models)].to_csv(path, index=False)
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(columns=COLUMNS).to_csv(path, index=False)
+    return path
 
 
 def add(path: Path, name: str, dataset: str, model: str, score: str, row: dict) -> None:
@@ -38,10 +41,15 @@ def _rows(name: str, dataset: str, tried: dict[str, list[dict]], score: str) -> 
     return pd.DataFrame([
         {
             "dataset": dataset, "name": name, "model": model, "trial": row["trial"], "validation": row[score],
-            "settings": json.dumps({key: value for key, value in row.items() if key not in ("trial", score)}),
+            "settings": text({key: value for key, value in row.items() if key not in ("trial", score)}),
         }
         for model, own in tried.items() for row in own
     ])
+
+
+def text(tried: dict) -> str:
+    """Return the settings of a trial as the record holds them."""
+    return json.dumps(tried)
 
 
 def _append(path: Path, rows: pd.DataFrame) -> None:

@@ -1,0 +1,91 @@
+"""The runs of a study of rankings, kept one by one: a study that was cut off goes on, and can be given more models."""
+
+import functools
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latent_factors.fit import derive_seeds, fit_run
+from latent_factors.models import build
+from latent_factors.processes import spread
+from latent_factors.sections import Compute, RankingStudy, Section, Seeds
+from latent_factors.tasks import topk
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One model under one seed.
+
+    Attributes:
+        hits: (U, k) which places of users' test lists are hits.
+        validation: ndcg at the first cutoff.
+        device: what trained it.
+    """
+
+    hits: Tensor
+    validation: float
+    device: str
+
+    def write(self, path: Path) -> None:
+        """Write this to a file, eight places a byte; it is whole from the moment that it is there."""
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        with part.open("wb") as file:
+            np.savez_compressed(
+                file, hits=np.packbits(self.hits.numpy(), 1), places=self.hits.shape[1], validation=self.validation,
+                device=self.device,
+            )
+        part.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> "Outcome":
+        """Return what a file holds."""
+        with np.load(path, allow_pickle=False) as held:
+            hits = np.unpackbits(held["hits"], 1, count=int(held["places"])).astype(bool)
+            return cls(torch.from_numpy(hits), float(held["validation"]), str(held["device"]))
+
+
+class Runs:
+    """Trains a study's models under their seeds; every run is kept in a folder as soon as it is trained.
+
+    One that is there already, of the same settings and the same data, is not trained again.
+    """
+
+    def __init__(self, study: RankingStudy, task: topk.TopKTask, seeds: Seeds, compute: Compute, folder: Path):
+        self.study, self.task, self.seeds, self.compute, self.folder = study, task, seeds, compute, folder
+
+    def train(self, model: str, point: Section) -> list[Outcome]:
+        """Return the outcome of a model under each seed, under the first alone where it has no chance."""
+        numbers = list(range(self.seeds.count if point.random else 1))
+        missing = [number for number in numbers if not self.path(model, point, number).is_file()]
+        if missing:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            spread(functools.partial(self.keep, model, point), missing, self.compute)
+        return [Outcome.read(self.path(model, point, number)) for number in numbers]
+
+    def path(self, model: str, point: Section, number: int) -> Path:
+        """Return the file of a run: its name tells the settings and the data apart."""
+        known = {
+            "data": self.study.data.model_dump(), "protocol": self.study.protocol.model_dump(),
+            "settings": point.model_dump(), "seed": self._seed(model, number), "events": self.task.size,
+        }
+        digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]
+        return self.folder / f"{self.study.dataset}-{model}-{digest}-{number}.npz"
+
+    def keep(self, model: str, point: Section, number: int) -> None:
+        """Train a model under one seed, by its number, and keep the run."""
+        name = f"{self.study.task}.{model}"
+        make = functools.partial(build, model, point, self.task.inputs)
+        trained, score, _ = fit_run(f"{name}  run {number + 1}", make, self.task, point, self._seed(model, number))
+        hits = self.task.outputs(trained, "test")["hits"].cpu()
+        device = torch.cuda.get_device_name() if self.task.ids.is_cuda else "cpu"
+        Outcome(hits, score, device).write(self.path(model, point, number))
+
+    def _seed(self, model: str, number: int) -> int:
+        seeds = self.seeds.model_copy(update={"count": number + 1})
+        return derive_seeds(seeds, f"{self.study.task}.{model}")[number]
