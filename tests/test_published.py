@@ -4,7 +4,7 @@ import pytest
 
 from conftest import HOME
 from latent_factors.errors import UserError
-from latent_factors.published import Table, beside, load_published, read_study, verdict
+from latent_factors.published import Table, beside, load_published, read_study, swaps, verdict
 
 TABLE = Table(paper="A", study="s", tolerance=0.04, differences="none", values={"bpr": {"ndcg@20": 0.05}})
 STUDY = {"models": [{"model": "bpr", "metrics": {"ndcg@20": {"mean": 0.051, "low": 0.05, "high": 0.052}}}]}
@@ -28,6 +28,15 @@ def test_a_number_beside_ours():
 def test_what_was_not_measured_is_one_sentence(values):
     with pytest.raises(UserError, match="was not measured; drop the number"):
         beside(TABLE.model_copy(update={"values": values}), STUDY)
+
+
+def test_who_is_ahead_in_validation_and_behind_in_the_test():
+    reached = {"bpr": (0.1, 0.3), "ease": (0.2, 0.4), "itemknn": (0.3, 0.2), "popular": (0.1, 0.1)}
+    rows = [
+        {"model": model, "validation": validation, "metrics": {"ndcg@20": {"mean": test}}}
+        for model, (validation, test) in reached.items()
+    ]
+    assert swaps({"cutoff": 20, "models": rows}) == [("itemknn", "bpr"), ("itemknn", "ease")]
 
 
 def test_a_study_that_is_not_there_is_one_sentence(project):

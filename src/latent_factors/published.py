@@ -70,6 +70,20 @@ def beside(table: Table, study: dict) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def swaps(study: dict) -> list[tuple[str, str]]:
+    """Return the pairs of models of which the first is ahead on the validation part, and behind on the test part.
+
+    By ndcg at the study's first cutoff, the means over users and runs.
+    """
+    reached = {
+        row["model"]: (row["validation"], row["metrics"][f"ndcg@{study['cutoff']}"]["mean"]) for row in study["models"]
+    }
+    return [
+        (one, other) for one, (validation, test) in reached.items() for other, (theirs, later) in reached.items()
+        if validation > theirs and test < later
+    ]
+
+
 def verdict(difference: float, tolerance: float) -> str:
     """Say whether a relative difference lies within a tolerance, above or below."""
     if abs(difference) <= tolerance:
