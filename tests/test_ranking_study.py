@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from conftest import HOME, planted, write_films, write_inter
-from latent_factors import models, ranking_runs, ranking_study, tune, tune_ranking
+from latent_factors import models, ranking_parts, ranking_runs, ranking_study, tune, tune_ranking
 from latent_factors.errors import UserError
 from latent_factors.fit import derive_seeds, fit, fit_run
 from latent_factors.ranking_runs import Outcome
@@ -104,12 +104,43 @@ def test_a_run_that_is_kept_is_not_trained_again(replications, tmp_path, monkeyp
     trained = []
     monkeypatch.setattr(ranking_runs, "fit_run", lambda title, *rest: trained.append(title) or fit_run(title, *rest))
     assert run(few, SEEDS, CPU, replications.statistics, kept) == found and not trained
-    next(kept.glob("*-bpr-*-1.npz")).unlink()  # a study that was cut off
+    next(kept.glob("*-bpr-*-2.npz")).unlink()  # a study that was cut off
     assert run(few, SEEDS, CPU, replications.statistics, kept) == found
     assert trained == ["topk.bpr  run 2"] and {path.name: path.read_bytes() for path in kept.iterdir()} == held
     changed = few.model_copy(update={"models": few.models | {"ease": {"l2": 11.0}}})
     run(changed, SEEDS, CPU, replications.statistics, kept)
     assert trained[1:] == ["topk.ease  run 1"]
+
+
+def test_a_study_is_trained_and_told_in_parts(project, replications, capsys):
+    (project / "replications" / "data").symlink_to(project / "data")
+    with edited(project / "replications" / "params.yaml") as values:
+        values["compute"]["threads"], values["seeds"] = 1, {"root": 1, "count": 2}
+    load_settings.cache_clear()
+    results = project / "reports" / "replications" / "ranking-amazon-beauty.json"
+    results.parent.mkdir(parents=True)
+    for words, sentence in (
+        ([], "name a study of rankings in replications/params.yaml"),
+        (["beuty"], "beuty is no study of rankings"),
+        (["amazon-beauty"], "runs/ has no run of a study on made with these settings; train one first"),
+        (["amazon-beauty", "cml"], "the study has no model cml: choose from bpr, lightgcn, directau, "),
+        (["amazon-beauty", "bpr", "3"], "bpr has no run 3: choose from 1, 2"),
+        (["amazon-beauty", "ease", "2"], "ease has no run 2: choose from 1"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            ranking_parts.main(words)
+    assert not results.exists()
+    for words in (["bpr", "2"], ["ease"]):
+        ranking_parts.main(["amazon-beauty", *words])
+    ranking_parts.main(["amazon-beauty"])
+    told = capsys.readouterr().out
+    assert "ranking-amazon-beauty.json: bpr 1, ease 1\nno run of lightgcn, directau, directau_graph" in told
+    ranking_parts.main(["amazon-beauty", "bpr"])
+    ranking_parts.main(["amazon-beauty"])
+    study = load_settings(project / "replications" / "params.yaml").ranking_studies["amazon-beauty"]
+    few = study.model_copy(update={"models": {name: study.models[name] for name in ("bpr", "ease")}})
+    whole = run(few, SEEDS, CPU, replications.statistics, project / "replications" / "elsewhere")
+    assert json.loads(results.read_text()) == whole
 
 
 def test_the_next_item_is_studied_alike(replications, tmp_path):

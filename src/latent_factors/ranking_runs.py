@@ -59,14 +59,23 @@ class Runs:
     def __init__(self, study: RankingStudy, task: topk.TopKTask, seeds: Seeds, compute: Compute, folder: Path):
         self.study, self.task, self.seeds, self.compute, self.folder = study, task, seeds, compute, folder
 
-    def train(self, model: str, point: Section) -> list[Outcome]:
-        """Return the outcome of a model under each seed, under the first alone where it has no chance."""
-        numbers = list(range(self.seeds.count if point.random else 1))
+    def numbers(self, point: Section) -> list[int]:
+        """Number the seeds of a model: those of the study, the first alone where it has no chance."""
+        return list(range(self.seeds.count if point.random else 1))
+
+    def train(self, model: str, point: Section, numbers: list[int] | None = None) -> list[Outcome]:
+        """Return the outcome of a model under some seeds, by their numbers, by default under all that it has."""
+        numbers = self.numbers(point) if numbers is None else numbers
         missing = [number for number in numbers if not self.path(model, point, number).is_file()]
         if missing:
             self.folder.mkdir(parents=True, exist_ok=True)
-            spread(functools.partial(self.keep, model, point), missing, self.compute)
+            spread(functools.partial(self._keep, model, point), missing, self.compute)
         return [Outcome.read(self.path(model, point, number)) for number in numbers]
+
+    def kept(self, model: str, point: Section) -> list[Outcome]:
+        """Return the outcomes of a model that are there, in the order of seeds."""
+        paths = [self.path(model, point, number) for number in self.numbers(point)]
+        return [Outcome.read(path) for path in paths if path.is_file()]
 
     def path(self, model: str, point: Section, number: int) -> Path:
         """Return the file of a run: its name tells the settings and the data apart."""
@@ -75,10 +84,9 @@ class Runs:
             "settings": point.model_dump(), "seed": self._seed(model, number), "events": self.task.size,
         }
         digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]
-        return self.folder / f"{self.study.dataset}-{model}-{digest}-{number}.npz"
+        return self.folder / f"{self.study.dataset}-{model}-{digest}-{number + 1}.npz"
 
-    def keep(self, model: str, point: Section, number: int) -> None:
-        """Train a model under one seed, by its number, and keep the run."""
+    def _keep(self, model: str, point: Section, number: int) -> None:
         name = f"{self.study.task}.{model}"
         make = functools.partial(build, model, point, self.task.inputs)
         trained, score, _ = fit_run(f"{name}  run {number + 1}", make, self.task, point, self._seed(model, number))

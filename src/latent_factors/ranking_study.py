@@ -9,9 +9,10 @@ from torch import Tensor
 
 from latent_factors import ranking
 from latent_factors.data.unmet import unmet
+from latent_factors.errors import UserError
 from latent_factors.fit import set_up
 from latent_factors.ranking_claims import CLAIMS
-from latent_factors.ranking_runs import Runs
+from latent_factors.ranking_runs import Outcome, Runs
 from latent_factors.sections import Compute, RankingStudy, Section, Seeds, Statistics
 from latent_factors.settings import points
 from latent_factors.stats import Bootstrap
@@ -27,14 +28,38 @@ def run(study: RankingStudy, seeds: Seeds, compute: Compute, statistics: Statist
 
     Raises UserError for anything wrong with the data or the settings.
     """
-    trained = settings(study)
+    runs = begin(study, seeds, compute, folder)
+    return _told(runs, {model: runs.train(model, point) for model, point in settings(study).items()}, statistics)
+
+
+def so_far(study: RankingStudy, seeds: Seeds, compute: Compute, statistics: Statistics, folder: Path) -> dict:
+    """Return the same of the runs that a folder has; a model that has none there is left out.
+
+    Raises UserError where no model has one, and for anything wrong with the data or the settings.
+    """
+    runs = begin(study, seeds, compute, folder)
+    found = {model: runs.kept(model, point) for model, point in settings(study).items()}
+    found = {model: own for model, own in found.items() if own}
+    if not found:
+        raise UserError(f"{folder}/ has no run of a study on {study.dataset} with these settings; train one first")
+    return _told(runs, found, statistics)
+
+
+def begin(study: RankingStudy, seeds: Seeds, compute: Compute, folder: Path) -> Runs:
+    """Return what trains a study's models and keeps their runs in a folder.
+
+    Raises UserError for anything wrong with the data or the settings.
+    """
+    settings(study)  # before data are read
     task = prepare(study.task, study.dataset, study.data, study.protocol, set_up(compute))
-    runs = Runs(study, task, seeds, compute, folder)
-    found = {model: runs.train(model, point) for model, point in trained.items()}
+    return Runs(study, task, seeds, compute, folder)
+
+
+def _told(runs: Runs, found: dict[str, list[Outcome]], statistics: Statistics) -> dict:
     lists = {model: [outcome.hits for outcome in own] for model, own in found.items()}
     validation = {model: float(np.mean([outcome.validation for outcome in own])) for model, own in found.items()}
     devices = dict.fromkeys(outcome.device for own in found.values() for outcome in own)
-    return summary(study, task, lists, validation, statistics, seeds.count, ", ".join(devices))
+    return summary(runs.study, runs.task, lists, validation, statistics, runs.seeds.count, ", ".join(devices))
 
 
 def settings(study: RankingStudy) -> dict[str, Section]:
