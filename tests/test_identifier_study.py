@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from conftest import write_films
 from latent_factors import fit, identifier_study
-from latent_factors.identifier_study import Judge, Outcome, Trainer, nearest_sasrec, spelled
+from latent_factors.identifier_study import Judge, Outcome, Trainer, judged_by, nearest_sasrec, spelled
 from latent_factors.models import build
 from latent_factors.paths import root
 from latent_factors.sections import Compute, IdentifierStudy, Seeds, Sequences, Statistics
@@ -132,6 +132,22 @@ def test_a_study_that_was_cut_off_goes_on(settings, tmp_path, monkeypatch):
                 other.beams.items()] == [(True, share) for _, share in other.beams.values()]
     trainer.train("generative", arms["walks"].model_copy(update={"learning_rate": 0.5}), 3)
     assert len(trained) == 9  # of other settings: other runs
+
+
+def test_fewer_users_judge_an_epoch_and_all_the_test(settings, tmp_path):
+    write_films(root())
+    study = IdentifierStudy(**STUDY, data=settings.data, judged=7)
+    task = prepare("generate", "made", settings.data, study.protocol, torch.device("cpu"))
+    judging = judged_by(task, 7)
+    assert len(judging.relevant("validation")) == 7 < len(task.relevant("validation"))
+    assert set(judging.parts.validation) < set(task.parts.validation)
+    compute = Compute(device="cpu", threads=1)
+    trainer = Trainer(task, study, Seeds(root=1, count=1), compute, tmp_path)
+    (few,) = trainer.train("generative", spelled(study)["walks"], 1)
+    whole = Trainer(task, study.model_copy(update={"judged": None}), Seeds(root=1, count=1), compute, tmp_path)
+    (all_,) = whole.train("generative", spelled(study)["walks"], 1)
+    assert torch.equal(few.hits, all_.hits) and few.hits.shape[0] == len(task.relevant("test"))  # after one epoch each
+    assert few.validation != all_.validation
 
 
 def test_the_first_kind_of_a_scheme_says_how_it_is_learned(settings):

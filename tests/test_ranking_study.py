@@ -8,6 +8,7 @@ import optuna
 import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 
 from conftest import HOME, planted, write_films, write_inter
 from latent_factors import models, ranking_parts, ranking_runs, ranking_study, tune, tune_ranking
@@ -15,7 +16,7 @@ from latent_factors.errors import UserError
 from latent_factors.fit import derive_seeds, fit, fit_run
 from latent_factors.ranking_runs import Outcome
 from latent_factors.ranking_study import run, settings, summary
-from latent_factors.sections import Compute, Seeds
+from latent_factors.sections import Compute, RankingStudy, Seeds
 from latent_factors.settings import load_settings
 from latent_factors.spaces import space
 from latent_factors.tasks import topk
@@ -107,9 +108,25 @@ def test_a_run_that_is_kept_is_not_trained_again(replications, tmp_path, monkeyp
     next(kept.glob("*-bpr-*-2.npz")).unlink()  # a study that was cut off
     assert run(few, SEEDS, CPU, replications.statistics, kept) == found
     assert trained == ["topk.bpr  run 2"] and {path.name: path.read_bytes() for path in kept.iterdir()} == held
-    changed = few.model_copy(update={"models": few.models | {"ease": {"l2": 11.0}}})
-    run(changed, SEEDS, CPU, replications.statistics, kept)
+    changed = few.model_copy(update={"models": few.models | {"ease": {"l2": 11.0}}, "repeated": {"bpr": 1}})
+    rows = run(changed, SEEDS, CPU, replications.statistics, kept)["models"]
     assert trained[1:] == ["topk.ease  run 1"]
+    assert [(row["model"], row["runs"]) for row in rows] == [("bpr", 1), ("ease", 1)]
+
+
+@pytest.mark.parametrize("key", ["given", "repeated"])
+def test_what_a_study_says_of_a_model_that_it_has_not_is_refused(replications, key):
+    study = replications.ranking_studies["amazon-beauty"].model_dump()
+    with pytest.raises(ValidationError, match="given and repeated must name models of the study, got 'cml'"):
+        RankingStudy(**study | {key: {"given": ["cml"], "repeated": {"cml": 2}}[key]})
+
+
+def test_a_model_whose_setting_is_given_is_not_tuned(project, replications):
+    with edited(project / "replications" / "params.yaml") as values:
+        values["ranking_studies"]["amazon-beauty"].update(trials=1, given=["bpr"])
+    load_settings.cache_clear()
+    with pytest.raises(UserError, match="has no model bpr to tune: choose from lightgcn, directau, "):
+        tune_ranking.main(["amazon-beauty", "bpr"])
 
 
 def test_a_study_is_trained_and_told_in_parts(project, replications, capsys):
@@ -294,6 +311,8 @@ def test_the_studies_in_git_are_set_by_the_best_of_their_trials(kind, record):
     assert set(trials["name"]) == tuned
     for name, of_study in trials.groupby("name"):
         assert of_study.groupby("model").size().min() == studies[name].trials
+        tunable = {model for model in studies[name].models if space(studies[name].task, model)}
+        assert set(of_study["model"]) == tunable - set(studies[name].given)
         for model, own in of_study.groupby("model"):
             winner = json.loads(own.loc[own["validation"].idxmax(), "settings"])
             point = settings(studies[name])[model]

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +159,7 @@ class Trainer:
         self, task: generate.GenerateTask, study: IdentifierStudy, seeds: Seeds, compute: Compute, folder: Path
     ):
         self.task, self.study, self.seeds, self.compute, self.folder = task, study, seeds, compute, folder
+        self.judging = task if study.judged is None else judged_by(task, study.judged)
         folder.mkdir(parents=True, exist_ok=True)
 
     def train(self, model: str, point: Section, runs: int) -> list[Outcome]:
@@ -180,9 +181,9 @@ class Trainer:
             "dataset": self.study.dataset, "data": self.study.data.model_dump(),
             "protocol": self.study.protocol.model_dump(), "beams": self.study.beams, "model": model,
             "settings": _plain(point), "seed": self._seed(model, point, number), "events": self.task.size,
-        }
+        } | ({} if self.study.judged is None else {"judged": self.study.judged})
         digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
-        return self.folder / f"{self.study.dataset}-{digest}-{number}.npz"
+        return self.folder / f"{self.study.dataset}-{model}-{digest}-{number + 1}.npz"
 
     def _seed(self, model: str, point: Section, number: int) -> int:
         spelled = hasattr(point, "scheme")  # a rival has the seeds that it has in the pipeline
@@ -196,13 +197,20 @@ class Trainer:
         seed, task = self._seed(model, point, number), self.task
         inputs = task.spelling(made) if made else task.inputs
         title = f"generate.{model}  {point.scheme.name if hasattr(point, 'scheme') else ''}  run {number + 1}"
-        trained, score, _ = fit_run(title, functools.partial(build, model, point, inputs), task, point, seed)
+        trained, score, _ = fit_run(title, functools.partial(build, model, point, inputs), self.judging, point, seed)
         exact, k = task.outputs(trained, "test"), max(task.cutoffs)
         widths = self.study.beams if hasattr(trained, "generate") else []
         Outcome(
             exact["hits"].cpu(), score, sum(weight.numel() for weight in trained.parameters()),
             {width: _searched(task, trained, exact["items"], k, width) for width in widths},
         ).write(self.path(model, point, number))
+
+
+def judged_by(task: generate.GenerateTask, users: int) -> generate.GenerateTask:
+    """Return a task whose validation part has some users alone, drawn with a fixed seed."""
+    rows = task.parts.validation
+    drawn = np.random.default_rng(0).permutation(len(rows))[:users]
+    return replace(task, parts=replace(task.parts, validation=np.sort(rows[drawn])))
 
 
 def _searched(

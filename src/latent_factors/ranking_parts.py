@@ -50,7 +50,7 @@ def _train(study: RankingStudy, whole: object, model: str, *numbers: str) -> Non
     if model not in points:
         raise UserError(f"the study has no model {model}: choose from {', '.join(points)}")
     runs = begin(study, whole.seeds, whole.compute, Path("runs"))
-    known = {str(number + 1): number for number in runs.numbers(points[model])}
+    known = {str(number + 1): number for number in runs.numbers(model, points[model])}
     wrong = [number for number in numbers if number not in known]
     if wrong:
         raise UserError(f"{model} has no run {wrong[0]}: choose from {', '.join(known)}")

@@ -59,13 +59,14 @@ class Runs:
     def __init__(self, study: RankingStudy, task: topk.TopKTask, seeds: Seeds, compute: Compute, folder: Path):
         self.study, self.task, self.seeds, self.compute, self.folder = study, task, seeds, compute, folder
 
-    def numbers(self, point: Section) -> list[int]:
-        """Number the seeds of a model: those of the study, the first alone where it has no chance."""
-        return list(range(self.seeds.count if point.random else 1))
+    def numbers(self, model: str, point: Section) -> list[int]:
+        """Number the runs of a model: a seed each, one where it has no chance."""
+        runs = self.study.repeated.get(model, self.seeds.count)
+        return list(range(min(runs, self.seeds.count) if point.random else 1))
 
     def train(self, model: str, point: Section, numbers: list[int] | None = None) -> list[Outcome]:
         """Return the outcome of a model under some seeds, by their numbers, by default under all that it has."""
-        numbers = self.numbers(point) if numbers is None else numbers
+        numbers = self.numbers(model, point) if numbers is None else numbers
         missing = [number for number in numbers if not self.path(model, point, number).is_file()]
         if missing:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,7 @@ class Runs:
 
     def kept(self, model: str, point: Section) -> list[Outcome]:
         """Return the outcomes of a model that are there, in the order of seeds."""
-        paths = [self.path(model, point, number) for number in self.numbers(point)]
+        paths = [self.path(model, point, number) for number in self.numbers(model, point)]
         return [Outcome.read(path) for path in paths if path.is_file()]
 
     def path(self, model: str, point: Section, number: int) -> Path:

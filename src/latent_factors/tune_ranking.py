@@ -44,7 +44,7 @@ def tune(name: str, models: list[str]) -> None:
     whole = load_settings()
     if not study.trials:
         raise UserError(f"{name} has its settings from elsewhere; to tune it, raise its trials above 0")
-    tunable = [model for model in settings(study) if space(study.task, model)]
+    tunable = [model for model in settings(study) if space(study.task, model) and model not in study.given]
     unknown = [model for model in models if model not in tunable]
     if unknown:
         raise UserError(f"{name} has no model {unknown[0]} to tune: choose from {', '.join(tunable)}")

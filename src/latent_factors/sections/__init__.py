@@ -70,7 +70,8 @@ class ClickStudy(Section):
 class RankingStudy(Section):
     """Recommenders on one data set, by their names in `topk`, with a setting each.
 
-    `trials` is what tuning spends on each; none where the settings come from elsewhere.
+    `trials` is what tuning spends on each; none where the settings come from elsewhere, as those of the models in
+    `given` do. A model has as many runs as there are seeds, or those that `repeated` gives it.
     """
 
     task: ClassVar[str] = "topk"
@@ -79,6 +80,15 @@ class RankingStudy(Section):
     protocol: Ranking
     models: Annotated[dict[str, dict], Field(min_length=1)]
     trials: Annotated[int, Field(ge=0)]
+    given: list[str] = Field(default_factory=list)
+    repeated: dict[str, Count] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_its_models(self) -> "RankingStudy":
+        for model in (*self.given, *self.repeated):
+            if model not in self.models:
+                raise ValueError(f"given and repeated must name models of the study, got {model!r}")
+        return self
 
 
 class SequenceStudy(RankingStudy):
@@ -116,7 +126,8 @@ class IdentifierStudy(Section):
     `sized`. `sasrec` is the setting of a rival: it is trained as it is, and as wide as makes it of equal size. Each of
     these has `runs` seeds, or those that `repeated` gives it. `trials` is how many went before the settings; `beams`
     are widths of a beam search that is held beside exact scores; `published` is what the paper prints for schemes: ndcg
-    at the first cutoff.
+    at the first cutoff. Where all items of all users take too long to score after every epoch, that many users are
+    `judged`, drawn once; of the test part always all.
     """
 
     dataset: str
@@ -134,6 +145,7 @@ class IdentifierStudy(Section):
     beams: Annotated[list[Count], Field(min_length=1)]
     sasrec: dict | None = None
     published: dict[str, float] = Field(default_factory=dict)
+    judged: Count | None = None
 
     @model_validator(mode="after")
     def _sizes_one_of_its_schemes(self) -> "IdentifierStudy":
