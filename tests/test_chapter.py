@@ -105,6 +105,13 @@ def test_the_cell_is_the_one_that_runs(monkeypatch):
     assert shell.user_ns["number"] == 2
 
 
+def test_a_study_says_which_models_have_fewer_runs():
+    runs = {"popular": 1, "bpr": 5, "directau": 3, "lightgcn": 4}
+    models = [{"model": model, "runs": number} for model, number in runs.items()]
+    assert larger.seeds_of({"seeds": 5, "models": models}) == "5 seeds, DirectAU 3, LightGCN 4"
+    assert larger.seeds_of({"seeds": 5, "models": models[:2]}) == "5 seeds"
+
+
 def test_claims_are_decided_by_what_longer_studies_found(chapter, shown, project):
     folder = project / "reports" / "replications"
     folder.mkdir(parents=True)

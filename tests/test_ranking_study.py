@@ -317,3 +317,15 @@ def test_the_studies_in_git_are_set_by_the_best_of_their_trials(kind, record):
             winner = json.loads(own.loc[own["validation"].idxmax(), "settings"])
             point = settings(studies[name])[model]
             assert {key: getattr(point, key) for key in winner} == winner
+
+
+def test_the_results_in_git_are_of_the_studies_as_they_stand():
+    whole = load_settings(HOME / "replications" / "params.yaml")
+    for kind, name in ranking_parts.KINDS.items():
+        for key, study in getattr(whole, kind).items():
+            path = HOME / "reports" / "replications" / f"{name}-{key}.json"
+            told = {row["model"]: row for row in json.loads(path.read_text())["models"]}
+            assert list(told) == list(study.models)
+            for model, point in settings(study).items():
+                runs = study.repeated.get(model, whole.seeds.count) if point.random else 1
+                assert (told[model]["settings"], told[model]["runs"]) == (study.models[model], runs)

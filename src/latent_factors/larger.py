@@ -13,6 +13,14 @@ def ranking_studies() -> list[dict]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
+def seeds_of(study: dict) -> str:
+    """Say under how many seeds a study's models were trained, those with fewer than the others by name."""
+    fewer = "".join(
+        f", {label(row['model'])} {row['runs']}" for row in study["models"] if 1 < row["runs"] < study["seeds"]
+    )
+    return f"{study['seeds']} seeds{fewer}"
+
+
 def decide(chapter: Chapter, *claims: str) -> None:
     """Decide claims on the data of every study that compared what they name, and show a line for each."""
     for study in ranking_studies():

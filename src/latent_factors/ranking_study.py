@@ -59,7 +59,8 @@ def _told(runs: Runs, found: dict[str, list[Outcome]], statistics: Statistics) -
     lists = {model: [outcome.hits for outcome in own] for model, own in found.items()}
     validation = {model: float(np.mean([outcome.validation for outcome in own])) for model, own in found.items()}
     devices = dict.fromkeys(outcome.device for own in found.values() for outcome in own)
-    return summary(runs.study, runs.task, lists, validation, statistics, runs.seeds.count, ", ".join(devices))
+    seeds = max(map(len, found.values()))
+    return summary(runs.study, runs.task, lists, validation, statistics, seeds, ", ".join(devices))
 
 
 def settings(study: RankingStudy) -> dict[str, Section]:
