@@ -1,9 +1,6 @@
 """How items are best spelled: one small model under every scheme, at several lengths and sizes, beside SASRec."""
 
 import functools
-import hashlib
-import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latent_factors import ranking
+from latent_factors import kept, ranking
 from latent_factors.fit import derive_seeds, fit_run, set_up
 from latent_factors.identifiers import Identifiers
 from latent_factors.models import build
@@ -45,16 +42,13 @@ class Outcome:
     beams: dict[int, tuple[Tensor, float]]
 
     def write(self, path: Path) -> None:
-        """Write this to a file, which is whole from the moment that it is there."""
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        with part.open("wb") as file:
-            np.savez_compressed(
-                file, hits=self.hits.numpy(), validation=self.validation, parameters=self.parameters,
-                widths=np.array(list(self.beams), np.int64),
-                found=np.array([share for _, share in self.beams.values()]),
-                **{f"beams {width}": hits.numpy() for width, (hits, _) in self.beams.items()},
-            )
-        part.replace(path)
+        """Write this to a file."""
+        kept.write(
+            path, hits=self.hits.numpy(), validation=self.validation, parameters=self.parameters,
+            widths=np.array(list(self.beams), np.int64),
+            found=np.array([share for _, share in self.beams.values()]),
+            **{f"beams {width}": hits.numpy() for width, (hits, _) in self.beams.items()},
+        )
 
     @classmethod
     def read(cls, path: Path) -> "Outcome":
@@ -177,13 +171,12 @@ class Trainer:
 
     def path(self, model: str, point: Section, number: int) -> Path:
         """Return the file of a run: its name tells the settings and the data apart."""
-        known = {
+        made_of = {
             "dataset": self.study.dataset, "data": self.study.data.model_dump(),
             "protocol": self.study.protocol.model_dump(), "beams": self.study.beams, "model": model,
             "settings": _plain(point), "seed": self._seed(model, point, number), "events": self.task.size,
         } | ({} if self.study.judged is None else {"judged": self.study.judged})
-        digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
-        return self.folder / f"{self.study.dataset}-{model}-{digest}-{number + 1}.npz"
+        return self.folder / kept.name(self.study.dataset, model, number, made_of)
 
     def _seed(self, model: str, point: Section, number: int) -> int:
         spelled = hasattr(point, "scheme")  # a rival has the seeds that it has in the pipeline

@@ -1,9 +1,6 @@
 """The runs of a study of rankings, kept one by one: a study that was cut off goes on, and can be given more models."""
 
 import functools
-import hashlib
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latent_factors import kept
 from latent_factors.fit import derive_seeds, fit_run
 from latent_factors.models import build
 from latent_factors.processes import spread
@@ -33,14 +31,11 @@ class Outcome:
     device: str
 
     def write(self, path: Path) -> None:
-        """Write this to a file, eight places a byte; it is whole from the moment that it is there."""
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        with part.open("wb") as file:
-            np.savez_compressed(
-                file, hits=np.packbits(self.hits.numpy(), 1), places=self.hits.shape[1], validation=self.validation,
-                device=self.device,
-            )
-        part.replace(path)
+        """Write this to a file, eight places a byte."""
+        kept.write(
+            path, hits=np.packbits(self.hits.numpy(), 1), places=self.hits.shape[1], validation=self.validation,
+            device=self.device,
+        )
 
     @classmethod
     def read(cls, path: Path) -> "Outcome":
@@ -80,12 +75,11 @@ class Runs:
 
     def path(self, model: str, point: Section, number: int) -> Path:
         """Return the file of a run: its name tells the settings and the data apart."""
-        known = {
+        made_of = {
             "data": self.study.data.model_dump(), "protocol": self.study.protocol.model_dump(),
             "settings": point.model_dump(), "seed": self._seed(model, number), "events": self.task.size,
         }
-        digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]
-        return self.folder / f"{self.study.dataset}-{model}-{digest}-{number + 1}.npz"
+        return self.folder / kept.name(self.study.dataset, model, number, made_of)
 
     def _keep(self, model: str, point: Section, number: int) -> None:
         name = f"{self.study.task}.{model}"
