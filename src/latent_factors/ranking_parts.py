@@ -14,7 +14,7 @@ from pathlib import Path
 from latent_factors.errors import UserError, tell
 from latent_factors.paths import root
 from latent_factors.ranking_study import begin, settings, so_far
-from latent_factors.sections import RankingStudy
+from latent_factors.sections import RankingStudy, Replications
 from latent_factors.settings import load_settings
 from latent_factors.tune_study import find, params
 
@@ -28,8 +28,8 @@ def main(words: list[str]) -> None:
     name, *part = words
     kind, study = find(name, tuple(KINDS), "rankings")
     results = root() / "reports" / "replications" / f"{KINDS[kind]}-{name}.json"
+    whole = load_settings(params())
     with contextlib.chdir(params().parent):  # where the data are
-        whole = load_settings(Path("params.yaml"))
         if part:
             _train(study, whole, *part)
             return
@@ -41,7 +41,7 @@ def main(words: list[str]) -> None:
         print(f"no run of {', '.join(lacking)}")
 
 
-def _train(study: RankingStudy, whole: object, model: str, *numbers: str) -> None:
+def _train(study: RankingStudy, whole: Replications, model: str, *numbers: str) -> None:
     """Train a model of a study, under some seeds or all.
 
     Raises UserError for a model that the study has not, or a number of no run.
