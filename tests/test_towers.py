@@ -16,6 +16,7 @@ from latent_factors.data.describe import describe
 from latent_factors.data.information import between_fields, mutual_information
 from latent_factors.errors import UserError
 from latent_factors.fit import fit_run
+from latent_factors.models import losses
 from latent_factors.models.augment import PATTERNS, by_relation, drop
 from latent_factors.models.losses import batch_softmax
 from latent_factors.sections import Ranking, Split, Towers, TowersSSL
@@ -245,7 +246,7 @@ def test_the_corrected_softmax_over_a_batch_has_the_gradient_of_the_full_one():
     """Items drawn by q, far from uniform: with the correction the batch's gradient is that of the whole catalogue."""
     generator = torch.Generator().manual_seed(0)
     q = torch.tensor([0.6, 0.2, 0.1, 0.06, 0.04], dtype=torch.double)
-    scores = torch.randn(1, 5, generator=generator, dtype=torch.double).requires_grad_()
+    scores, items = torch.randn(1, 5, generator=generator, dtype=torch.double).requires_grad_(), torch.eye(5).double()
     (full,) = torch.autograd.grad(scores.logsumexp(1) - scores[0, 2], scores)
     drawn = torch.multinomial(q, 200_000, replacement=True, generator=generator)
     copies = drawn.bincount(minlength=5) - torch.eye(5, dtype=torch.long)[2]  # the event's own item is counted once
@@ -253,17 +254,36 @@ def test_the_corrected_softmax_over_a_batch_has_the_gradient_of_the_full_one():
 
     def gradient(log_q: torch.Tensor) -> torch.Tensor:
         own = torch.tensor([0]), torch.tensor([2])
-        return torch.autograd.grad(batch_softmax(scores, *own, copies, log_q, nobody), scores)[0]
+        return torch.autograd.grad(batch_softmax(scores, items, *own, copies, log_q, nobody), scores)[0]
 
     assert (gradient(q.log()) - full).abs().max() < 0.01
     assert (gradient(torch.zeros_like(q)) - full).abs().max() > 0.1
 
 
+@pytest.mark.parametrize("block", [1, 40, 2**20])
+def test_the_softmax_over_a_batch_is_that_of_its_equation_whatever_is_done_at_a_time(block, monkeypatch):
+    monkeypatch.setitem(losses.BLOCK, "cpu", block)
+    generator = torch.Generator().manual_seed(0)
+    users, items = (torch.randn(n, 3, generator=generator, dtype=torch.double).requires_grad_() for n in (9, 7))
+    user, item, copies = (torch.randint(n, (m,), generator=generator) for n, m in ((9, 20), (7, 20), (3, 7)))
+    log_q, taken = torch.randn(7, generator=generator), torch.rand(9, 7, generator=generator) < 0.4
+    copies += 1
+    events = []
+    for u, i in zip(user.tolist(), item.tolist(), strict=True):
+        own = (users[u] @ items[i] - log_q[i]).exp()
+        others = sum(copies[j] * (users[u] @ items[j] - log_q[j]).exp() for j in range(7) if not taken[u, j])
+        events.append(-(own / (own + others)).log())
+    plain, fast = sum(events) / 20, batch_softmax(users, items, user, item, copies, log_q, taken)
+    torch.testing.assert_close(fast, plain)
+    for found, wanted in zip(*(torch.autograd.grad(3 * loss, [users, items]) for loss in (fast, plain)), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
 def test_a_user_who_has_the_whole_batch_learns_nothing_and_breaks_nothing():
-    scores = torch.randn(2, 3, requires_grad=True)
+    scores = torch.randn(2, 3, requires_grad=True)  # of items that are the axes
     taken = torch.tensor([[True] * 3, [True, False, False]])
     events = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0])
-    value = batch_softmax(scores, *events, torch.ones(3), torch.full((3,), -1.0), taken)
+    value = batch_softmax(scores, torch.eye(3), *events, torch.ones(3), torch.full((3,), -1.0), taken)
     value.backward()
     assert torch.equal(scores.grad[0], torch.zeros(3))
     assert scores.grad[1].isfinite().all()

@@ -48,13 +48,12 @@ class Histories:
 
     def among(self, users: Tensor, items: Tensor) -> Tensor:
         """Return which of some different items (J,) some users (B,) have, as a bool matrix (B, J)."""
-        place = torch.full((self.catalogue,), -1, device=items.device)
+        place = torch.full((self.catalogue,), len(items), device=items.device)  # beside all columns
         place[items] = torch.arange(len(items), device=items.device)
         rows, own = self.cells(users)
-        columns = place[own]
-        mask = torch.zeros(len(users), len(items), dtype=torch.bool, device=users.device)
-        mask[rows[columns >= 0], columns[columns >= 0]] = True
-        return mask
+        mask = torch.zeros(len(users), len(items) + 1, dtype=torch.bool, device=users.device)
+        mask[rows, place[own]] = True
+        return mask[:, :-1]
 
     def others(self, users: Tensor, generator: torch.Generator) -> Tensor:
         """Draw for each of some users (...) an item that is not among theirs, uniformly, without rejection.

@@ -10,9 +10,10 @@ from torch.nn import functional as F
 
 LEAST = 1e-12  # by which a vector is divided at least
 ROUND = 32
+LOG2_E = math.log2(math.e)  # exp2 takes a quarter of the time of exp
 TINY = torch.finfo(torch.float32).tiny
 BLOCK = {"cpu": 2**20, "cuda": 2**26}  # logits of a softmax over items at a time: 4 MiB stay in a processor's cache
-FAR = -1e4  # takes an item out of a softmax; not −∞, which has no gradient where nothing else is left
+FAR = -1e4  # takes an item out of a softmax; not −∞, which has no difference from itself where nothing else is left
 
 
 def bpr(lead: Tensor) -> Tensor:
@@ -49,17 +50,59 @@ def uniformity(unit: Tensor, counts: Tensor | None = None) -> Tensor:
     return _Uniformity.apply(2 * unit, counts) if counts.sum() > 1 else unit.new_zeros(())
 
 
-def batch_softmax(scores: Tensor, user: Tensor, item: Tensor, copies: Tensor, log_q: Tensor, taken: Tensor) -> Tensor:
+def batch_softmax(
+    users: Tensor, items: Tensor, user: Tensor, item: Tensor, copies: Tensor, log_q: Tensor, taken: Tensor,
+) -> Tensor:
     """Return the mean over events of −ln (e^s_ui / q_i / (e^s_ui / q_i + Σ_j e^s_uj / q_j)), j the batch's other items.
 
-    `scores` (U, I) are those of the different users and items of a batch, `user` and `item` (B,) the place of each
-    event there, `copies` (I,) how often each item stands in the batch: it counts as often in the sum. `log_q` (I,) is
-    the logarithm of how often training draws it: a popular item stands in many batches, and its correction takes that
-    out again (Yi et al. 2019). Items that a user has `taken` (U, I) are no negatives of theirs.
+    The scores s are products of the vectors of the different users (U, K) and items (I, K) of a batch, `user` and
+    `item` (B,) the place of each event there, `copies` (I,) how often each item stands in the batch: it counts as often
+    in the sum. `log_q` (I,) is the logarithm of how often training draws it: a popular item stands in many batches, and
+    its correction takes that out again (Yi et al. 2019). Items that a user has `taken` (U, I) are no negatives of
+    theirs.
     """
-    corrected = scores - log_q
-    others = (corrected + (copies.log() + FAR * taken)).logsumexp(1)  # (U,)
-    return F.softplus(others[user] - corrected[user, item]).mean()
+    return _BatchSoftmax.apply(users, items, user, item, copies.log() - log_q, log_q, taken)
+
+
+class _BatchSoftmax(Function):
+    """The same, softplus(o_u − c_ui) of each event: c_ui = s_ui − ln q_i, o_u the logarithm of the sum over the others.
+
+    Its gradients are made with it, block by block of users, so that no matrix (U, I) of scores leaves the cache.
+    """
+
+    @staticmethod
+    def forward(
+        context, users: Tensor, items: Tensor, user: Tensor, item: Tensor, offset: Tensor, log_q: Tensor, taken: Tensor,
+    ) -> Tensor:
+        own = (users[user] * items[item]).sum(1) - log_q[item]  # c_ui
+        by_user, offset = user.argsort(), (offset * LOG2_E).to(users.dtype)
+        size = max(1, BLOCK[users.device.type] // len(items))
+        events = user.bincount(minlength=len(users)).split(size)
+        events = by_user.split([int(counts.sum()) for counts in events])
+        loss, wrong = torch.empty_like(own), torch.empty_like(own)  # of each event; wrong is the gradient by o_u − c_ui
+        ours, theirs = torch.empty_like(users), torch.zeros_like(items)
+        for first, block in zip(range(0, len(users), size), events, strict=True):
+            rows = slice(first, first + size)
+            near = torch.addmm(offset, users[rows] * LOG2_E, items.T).masked_fill_(taken[rows], FAR)
+            most = near.amax(1, keepdim=True)
+            total = near.sub_(most).exp2_().sum(1, keepdim=True)
+            others = ((most + total.log2()) / LOG2_E)[:, 0]  # o_u
+            place = user[block] - first
+            lead = others[place] - own[block]
+            loss[block], wrong[block] = F.softplus(lead), lead.sigmoid()
+            share = torch.zeros_like(others).index_add_(0, place, wrong[block])[:, None] / total
+            ours[rows] = share * (near @ items)
+            theirs.addmm_(near.T, share * users[rows])
+        ours.index_add_(0, user, wrong[:, None] * items[item], alpha=-1)
+        theirs.index_add_(0, item, wrong[:, None] * users[user], alpha=-1)
+        context.save_for_backward(ours / len(own), theirs / len(own))
+        return loss.mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(context, gradient: Tensor) -> tuple:
+        ours, theirs = context.saved_tensors
+        return gradient * ours, gradient * theirs, None, None, None, None, None
 
 
 def softmax(states: Tensor, items: Tensor, targets: Tensor) -> Tensor:
@@ -163,15 +206,15 @@ def info_nce(anchors: Tensor, views: Tensor, temperature: float) -> Tensor:
 class _InfoNCE(Function):
     """The same of z = x / τ. Its gradients are made with it, while the products of all pairs are still near at hand.
 
-    exp2 takes a quarter of the time of exp, and no logit is far from 0 for unit vectors. Rows of zeros round n up to a
-    multiple of ROUND: products of each new size wait for a kernel to be made.
+    No logit is far from 0 for unit vectors. Rows of zeros round n up to a multiple of ROUND: products of each new size
+    wait for a kernel to be made.
     """
 
     @staticmethod
     def forward(context, z: Tensor, views: Tensor) -> Tensor:
         number = len(z)
         z, views = (F.pad(own, (0, 0, 0, -number % ROUND)) for own in (z, views))
-        near = (z * math.log2(math.e) @ views.T).exp2_()
+        near = (z * LOG2_E @ views.T).exp2_()
         near[:, number:] = 0
         total = near.sum(1, keepdim=True)
         gradients = torch.addcdiv(-views, near @ views, total), torch.addmm(z, near.T, z / total, beta=-1)

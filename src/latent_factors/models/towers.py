@@ -60,9 +60,8 @@ class Model(nn.Module):
         """Return the corrected softmax loss () of events (2, B): user, item."""
         users, user = ids[0].unique(return_inverse=True)
         items, item, copies = (ids[1] - self.first).unique(return_inverse=True, return_counts=True)
-        scores = self.users(users) @ self.items(items).T / self.settings.temperature
-        taken = self.history.among(users, items)
-        return batch_softmax(scores, user, item, copies, self.log_q[items], taken)
+        vectors, taken = self.users(users) / self.settings.temperature, self.history.among(users, items)
+        return batch_softmax(vectors, self.items(items), user, item, copies, self.log_q[items], taken)
 
     def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return λ Σ_f w_f ‖e_f‖² over ids, of weights w (N,), and over values of attributes; none of the networks."""
