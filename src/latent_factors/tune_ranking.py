@@ -32,7 +32,7 @@ from latent_factors.tuning_record import add, begun, text
 
 RECORDS = {"ranking_studies": "ranking", "sequence_studies": "sequences"}  # of a kind of studies in reports/tuning
 
-CONTAINED = {"cml_features": "cml"}  # in which model, what is tuned of it under the same names
+CONTAINED = {"cml_features": "cml", "towers_ssl": "towers"}  # in which, what is tuned of it under the same names
 
 
 def tune(name: str, models: list[str]) -> None:
