@@ -1,9 +1,12 @@
 """What the studies of rankings in replications/ found on larger data, for the chapters."""
 
 import json
+from collections.abc import Collection
+
+import matplotlib.pyplot as plt
 
 from latent_factors.chapter import Chapter
-from latent_factors.figures import label
+from latent_factors.figures import WIDTH, compare, label
 from latent_factors.paths import root
 
 
@@ -19,6 +22,26 @@ def seeds_of(study: dict) -> str:
         f", {label(row['model'])} {row['runs']}" for row in study["models"] if 1 < row["runs"] < study["seeds"]
     )
     return f"{study['seeds']} seeds{fewer}"
+
+
+def show(chapter: Chapter, models: Collection[str], needed: Collection[str]) -> None:
+    """Show the first metric of a chapter's models, a figure for every study that has all that are `needed`."""
+    for study in ranking_studies():
+        own = [row for row in study["models"] if row["model"] in models]
+        if not set(needed) <= {row["model"] for row in own}:
+            continue
+        name = f"ndcg@{study['cutoff']}"
+        figure, axes = plt.subplots(figsize=(WIDTH, 1 + 0.35 * len(own)))
+        found = {row["model"]: row["metrics"][name] for row in own}
+        compare(axes, {model: (row["mean"], row["low"], row["high"]) for model, row in found.items()})
+        axes.set(xlabel=f"test {name} on {study['dataset']}")
+        level = chapter.record["parameters"]["statistics"]["level"]
+        chapter.figure(
+            figure, study["dataset"],
+            f"Test {name} on {study['dataset']} ({study['rows']['train']:,} training events of {study['users']:,}"
+            f" users, {seeds_of(study | {'models': own})}), with {100 * level:g} % bootstrap intervals over users and"
+            " runs.",
+        )
 
 
 def decide(chapter: Chapter, *claims: str) -> None:
