@@ -12,7 +12,7 @@ from conftest import write_inter
 from latent_factors.data.histories import ItemSequences
 from latent_factors.fit import Adam
 from latent_factors.identifiers import Identifiers
-from latent_factors.models import Inputs
+from latent_factors.models import Inputs, generative
 from latent_factors.models.generative import Model
 from latent_factors.paths import root
 from latent_factors.sections import Generative, Sequences
@@ -75,6 +75,30 @@ def test_scores_are_the_softmax_over_what_may_follow_token_by_token():
     assert told == pytest.approx(scorer(prefixes[2:])[0, 5].item())
 
 
+def test_prefixes_with_tokens_of_their_own_are_multiplied_alone(monkeypatch):
+    """Six clusters of three items, each item with its own token: loss, gradients and lists as by the whole product."""
+    rows = [[1 + item % 6, 7 + item] for item in range(18)]
+    windows = torch.randint(18, (9, 6), generator=torch.Generator().manual_seed(1))
+
+    def seen() -> tuple[Model, torch.Tensor, tuple]:
+        own = model(rows)
+        loss = own.loss(windows)
+        loss.backward()
+        return own, loss, own.generate(histories(18), NOBODY, 18, 18)
+
+    own, loss, (items, chances) = seen()
+    assert chances.numpy() == pytest.approx(own.scorer()(histories(18)).gather(1, items).numpy())
+    monkeypatch.setattr(Model, "_grouped", None)  # which is what was called
+    with pytest.raises(TypeError):
+        seen()
+    monkeypatch.setattr(generative, "SHARED", 18)
+    whole, same_loss, (same_items, _) = seen()
+    assert loss.item() == pytest.approx(same_loss.item())
+    assert items.equal(same_items)
+    for one, other in zip(own.parameters(), whole.parameters(), strict=True):
+        assert one.grad.numpy() == pytest.approx(other.grad.numpy(), abs=1e-12)
+
+
 def _decoded(own: Model, history: torch.Tensor, item: int) -> tuple[torch.Tensor, float]:
     """What the decoder has before each token of an item, from a window that ends with it; and 0."""
     seen = []
@@ -82,7 +106,7 @@ def _decoded(own: Model, history: torch.Tensor, item: int) -> tuple[torch.Tensor
     with torch.no_grad():
         own.loss(torch.cat([history, torch.tensor([[item]])], 1))
     handle.remove()
-    return seen[0][0, -1], 0.0
+    return seen[0][-1], 0.0
 
 
 @pytest.mark.parametrize("rows", [ROWS, [[n // 9 + 1, n // 3 % 3 + 1, n % 3 + 1] for n in range(27)], [[1], [2], [3]]])

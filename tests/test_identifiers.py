@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.cluster import SpectralClustering
 
 from latent_factors.data.items import Items
 from latent_factors.errors import UserError
@@ -123,6 +124,20 @@ def test_clusters_are_those_of_the_users():
     assert compose("collaborative", deeper).levels[-1] == "number"
     with pytest.raises(UserError, match="20 clusters of 19 items; lower clusters in"):
         collaborative(own.co_occurrence(), 20, 4, 0)
+
+
+def test_clusters_are_those_of_spectral_clustering():
+    """Against scikit-learn's, which inverts the matrix: users with tastes of their own, some of whom share items."""
+    generator = np.random.default_rng(1)
+    taste = generator.integers(5, size=80)
+    users = np.repeat(np.arange(150), 6)
+    likely = [np.where(taste == user % 5, 8.0, 1.0) for user in range(150)]
+    items = np.concatenate([generator.choice(80, 6, replace=False, p=own / own.sum()) for own in likely])
+    together = Sequences.of(users, items, np.arange(len(users)), np.arange(len(users)), 80).co_occurrence()
+    (first,) = collaborative(together, 5, 80, 0)
+    other = SpectralClustering(5, affinity="precomputed", assign_labels="cluster_qr", random_state=0)
+    assert (first.codes == other.fit_predict(together.astype(float))).all()
+    assert pd.crosstab(first.codes, taste).max(axis=1).sum() > 60
 
 
 def test_vectors_are_the_singular_directions_of_who_took_what():

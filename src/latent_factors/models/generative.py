@@ -1,12 +1,12 @@
 """The next item spelled token by token: an encoder–decoder transformer over item identifiers (Hua et al. 2023)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latent_factors.embedding import Penalty
+from latent_factors.embedding import Penalty, look_up
 from latent_factors.identifiers import END
 from latent_factors.identifiers.trie import Level, Trie
 from latent_factors.models import Inputs
@@ -15,6 +15,8 @@ from latent_factors.models.transformer import Decoder, Encoder
 from latent_factors.sections import Generative
 
 STATES = 2**15  # prefixes that are decoded at a time
+PART = 32  # windows that are read at a time in training
+SHARED = 4  # of so many tokens of a level at least one may follow each prefix, or they are multiplied prefix by prefix
 
 
 class Model(nn.Module):
@@ -97,35 +99,54 @@ class Model(nn.Module):
         def thin(values: Tensor) -> Tensor:
             return drop(values, self.settings.dropout, generator)
 
-        windows = self._pieces(windows)
-        real = windows < self.catalogue
-        items, spelled = windows.clamp(max=self.catalogue - 1), self.spelled[windows]  # (B, W), (B, W, T)
-        memory = self.encode(windows[:, :-1], thin)
+        parts = [self._spell(part, thin) for part in _alike(self._pieces(windows), self.catalogue)]
+        items, x = (torch.cat(part) for part in zip(*parts, strict=True))  # (n,), (n, T, d)
+        total = x.new_zeros(())
+        for depth, level in enumerate(self.trie.levels):
+            node = self.trie.nodes[items, depth]
+            asked = ((level.tokens >= 0).sum(1) > 1)[node]  # where one token alone may follow, it costs nothing
+            chances = self._chances(level, x[asked, depth], node[asked])
+            total = total - chances.gather(1, self.trie.slots[items, depth][asked][:, None]).sum()
+        return total / len(items)
+
+    def _spell(self, windows: Tensor, drop: Drop) -> tuple[Tensor, Tensor]:
+        """Return the n items (n,) of windows (B, W), and what the decoder has before each token of them (n, T, d)."""
+        real, spelled = windows < self.catalogue, self.spelled[windows]  # (B, W), (B, W, T)
+        memory = self.encode(windows[:, :-1], drop)
         at = torch.arange(-1, windows.shape[1] - 1, device=windows.device).repeat_interleave(spelled.shape[2])
         across = self._bias(1, at[None], self._where(windows[:, :-1]))
         ends = memory[:, :: spelled.shape[2]]  # (B, W, d): what is read before each item
         x = torch.cat([(self.begin + ends)[:, :, None], self.tokens[spelled[..., :-1]]], 2) + self.place[1]
         own = torch.full((spelled.shape[2],) * 2, -torch.inf, device=x.device).triu(1)
-        x = thin(x)
+        x = drop(x)
         for layer in self.decoder:
-            x, _ = layer(x, None, own, layer.across.remember(memory), across, thin)
-        x = self.said(x)
-        total = x.new_zeros(())
-        for depth, level in enumerate(self.trie.levels):
-            node = self.trie.nodes[items, depth]
-            asked = real & ((level.tokens >= 0).sum(1) > 1)[node]  # where one token alone may follow, it costs nothing
-            chances = self._chances(level, x[:, :, depth][asked], node[asked])
-            total = total - chances.gather(1, self.trie.slots[items, depth][asked][:, None]).sum()
-        return total / real.sum()
+            x, _ = layer(x, None, own, layer.across.remember(memory), across, drop)
+        return windows[real], self.said(x[real])
 
     def _chances(self, level: Level, x: Tensor, node: Tensor) -> Tensor:
         """Return ln p (N, C) of the tokens that may follow prefixes `node` (N,), from what the decoder says (N, d)."""
-        first, last = level.span
-        if level.tokens.shape == (1, last - first):
+        (first, last), (prefixes, widest) = level.span, level.tokens.shape
+        if prefixes == 1 and widest == last - first:
             return (x @ self.tokens[first:last].T).log_softmax(1)
-        follows = level.tokens[node]  # (N, C)
-        logits = (x @ self.tokens[first:last].T).gather(1, (follows - first).clamp(min=0))
-        return logits.masked_fill(follows < 0, -torch.inf).log_softmax(1)
+        if SHARED * widest < last - first:
+            logits = self._grouped(level, x, node)
+        else:
+            logits = (x @ self.tokens[first:last].T).gather(1, (level.tokens[node] - first).clamp(min=0))
+        return logits.masked_fill(level.tokens[node] < 0, -torch.inf).log_softmax(1)
+
+    def _grouped(self, level: Level, x: Tensor, node: Tensor) -> Tensor:
+        """Return the logits (N, C) of what may follow prefixes (N,), by one product for all that stand at a prefix.
+
+        So nothing is multiplied that may not follow: prefixes with tokens of their own are many times as quick.
+        """
+        present, group, count = node.unique(return_inverse=True, return_counts=True)
+        order = group.argsort(stable=True)
+        place = torch.empty_like(group)
+        place[order] = torch.arange(len(group), device=group.device) - (count.cumsum(0) - count)[group[order]]
+        rows = x.new_zeros(len(present), int(count.max()) if len(count) else 0, x.shape[1])
+        rows = rows.index_put((group, place), x)  # (G, R, d)
+        follows = look_up(self.tokens, level.tokens[present].clamp(min=0))  # (G, C, d)
+        return (rows @ follows.transpose(1, 2))[group, place]
 
     def penalties(self, weight: Tensor) -> list[Penalty]:
         """Return none: dropout alone keeps the weights in bounds."""
@@ -174,26 +195,37 @@ class Model(nn.Module):
         Every prefix is decoded once a user, below which something is yet to be chosen.
         """
         speech = _Speech(self, histories)
-        chance, token = speech.memory.new_zeros(len(histories), 1), None
+        chance, token, place = speech.memory.new_zeros(len(histories), 1), None, None
         for depth, level in enumerate(self.trie.levels):
             if not len(level.open):
                 break
             if depth:
                 above = self.trie.levels[depth - 1]
                 parent, slot = above.parent[level.open], above.slot[level.open]
-                place = torch.full((len(above.tokens),), -1, device=parent.device)
-                place[above.open] = torch.arange(len(above.open), device=parent.device)
                 speech.keep(place[parent].expand(len(histories), -1))
                 token = above.tokens[parent, slot].expand(len(histories), -1)
             follows = level.tokens[level.open]  # (G, C)
             logits = torch.einsum("bgd,gcd->bgc", speech.say(token), self.tokens[follows.clamp(min=0)])
             chances = logits.masked_fill(follows < 0, -torch.inf).log_softmax(2)
-            gain = chance.new_zeros(len(histories), len(level.tokens), level.tokens.shape[1])
-            gain[:, level.open] = chances
-            chance = chance[:, level.parent] + gain[:, level.parent, level.slot]
+            place = level.open.new_full((len(level.tokens),), -1)
+            place[level.open] = torch.arange(len(level.open), device=place.device)
+            own = place[level.parent]  # (M',), −1 where one token alone may follow: it is certain
+            gain = chances.flatten(1)[:, own.clamp(min=0) * follows.shape[1] + level.slot].masked_fill(own < 0, 0.0)
+            chance = chance[:, level.parent] + gain
         scores = torch.empty_like(chance)
         scores[:, self.trie.items] = chance
         return scores
+
+
+def _alike(windows: Tensor, blank: int) -> Iterator[Tensor]:
+    """Yield windows (B, W), filled up with `blank`, the shortest first, some at a time and no wider than they must be.
+
+    Most histories of most data are short, and most of a batch as wide as the longest would be what fills it up.
+    """
+    number = (windows != blank).sum(1)
+    order = number.argsort()
+    for rows in order.split(PART):
+        yield windows[rows, : int(number[rows[-1]])]
 
 
 def _as_is(values: Tensor) -> Tensor:
