@@ -39,6 +39,7 @@ class Model(nn.Module):
         self.settings, self.catalogue = settings, len(identifiers)
         self.length = min(settings.history, inputs.sequences.length)
         self.trie = Trie.of(identifiers).to(inputs.items.device)
+        self.choices = [(level.tokens >= 0).sum(1) > 1 for level in self.trie.levels]  # (M,) each
         blank = identifiers.tokens.new_zeros(1, identifiers.tokens.shape[1])
         self.register_buffer("spelled", torch.cat([identifiers.tokens, blank]), persistent=False)  # (I + 1, T)
         dim, depth = settings.dim, identifiers.tokens.shape[1]
@@ -104,7 +105,7 @@ class Model(nn.Module):
         total = x.new_zeros(())
         for depth, level in enumerate(self.trie.levels):
             node = self.trie.nodes[items, depth]
-            asked = ((level.tokens >= 0).sum(1) > 1)[node]  # where one token alone may follow, it costs nothing
+            asked = self.choices[depth][node]  # where one token alone may follow, it costs nothing
             chances = self._chances(level, x[asked, depth], node[asked])
             total = total - chances.gather(1, self.trie.slots[items, depth][asked][:, None]).sum()
         return total / len(items)
