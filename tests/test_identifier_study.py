@@ -1,12 +1,13 @@
 """The study of identifiers on made films: every arm is trained and judged, and the claims compare what they say."""
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
 
-from conftest import write_films
+from conftest import HOME, write_films
 from latent_factors import fit, identifier_study
 from latent_factors.identifier_study import Judge, Outcome, Trainer, judged_by, nearest_sasrec, spelled
 from latent_factors.models import build
@@ -104,6 +105,9 @@ def test_a_single_scheme_is_told_and_decides_nothing(settings, tmp_path):
     )
     assert [row["model"] for row in found["models"]] == ["joined"]
     assert found["effects"] == []
+    shown = {"pd": pd, "found": found, "NAMES": identifier_study.NAMES}
+    for cell in nbformat.read(HOME / "replications" / "identifiers.ipynb", 4).cells[-3:]:  # which tell it
+        exec(cell.source, shown)
 
 
 def test_a_study_that_was_cut_off_goes_on(settings, tmp_path, monkeypatch):
