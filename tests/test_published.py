@@ -7,7 +7,7 @@ from latent_factors.errors import UserError
 from latent_factors.published import Table, beside, load_published, read_study, swaps, verdict
 
 TABLE = Table(paper="A", study="s", tolerance=0.04, differences="none", values={"bpr": {"ndcg@20": 0.05}})
-STUDY = {"models": [{"model": "bpr", "metrics": {"ndcg@20": {"mean": 0.051, "low": 0.05, "high": 0.052}}}]}
+STUDY = {"seeds": 5, "models": [{"model": "bpr", "metrics": {"ndcg@20": {"mean": 0.051, "low": 0.05, "high": 0.052}}}]}
 
 
 def test_the_rule():
@@ -20,8 +20,10 @@ def test_a_number_beside_ours():
     (row,) = beside(TABLE.model_copy(update={"others": {"elsewhere": {"ndcg@20": 0.06}}}), STUDY).to_dict("records")
     assert row == {
         "model": "bpr", "metric": "ndcg@20", "published": 0.05, "mean": 0.051, "low": 0.05, "high": 0.052,
-        "difference": pytest.approx(0.02), "verdict": "agrees",
+        "difference": pytest.approx(0.02), "verdict": "agrees", "runs": 5,
     }
+    (told,) = STUDY["models"]
+    assert beside(TABLE, STUDY | {"models": [told | {"runs": 3}]})["runs"].tolist() == [3]
 
 
 @pytest.mark.parametrize("values", [{"lightgcn": {"ndcg@20": 0.05}}, {"bpr": {"ndcg@5": 0.05}}])

@@ -17,10 +17,12 @@ def ranking_studies() -> list[dict]:
 
 
 def seeds_of(study: dict) -> str:
-    """Say under how many seeds a study's models were trained, those with fewer than the others by name."""
-    fewer = "".join(
-        f", {label(row['model'])} {row['runs']}" for row in study["models"] if 1 < row["runs"] < study["seeds"]
-    )
+    """Say under how many seeds a study's models were trained, those with fewer than the others by name.
+
+    Models without epochs draw nothing, and one run of them is all there is.
+    """
+    drawn = [row for row in study["models"] if "epochs" in row["settings"]]
+    fewer = "".join(f", {label(row['model'])} {row['runs']}" for row in drawn if row["runs"] < study["seeds"])
     return f"{study['seeds']} seeds{fewer}"
 
 

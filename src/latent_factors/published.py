@@ -51,11 +51,12 @@ def read_study(table: Table) -> dict:
 
 
 def beside(table: Table, study: dict) -> pd.DataFrame:
-    """Return a row a published number: model, metric, published, mean, low, high, difference (relative), verdict.
+    """Return a row a published number: model, metric, published, mean, low, high, difference (relative), verdict, runs.
 
     Raises UserError for a published number that was not measured.
     """
     rows = {row["model"]: row.get("metrics", row) for row in study["models"]}
+    runs = {row["model"]: row.get("runs", study["seeds"]) for row in study["models"]}
     found = []
     for model, numbers in table.values.items():
         for metric, value in numbers.items():
@@ -65,7 +66,7 @@ def beside(table: Table, study: dict) -> pd.DataFrame:
             difference = own["mean"] / value - 1
             found.append({
                 "model": model, "metric": metric, "published": value, **own, "difference": difference,
-                "verdict": verdict(difference, table.tolerance),
+                "verdict": verdict(difference, table.tolerance), "runs": runs[model],
             })
     return pd.DataFrame(found)
 
