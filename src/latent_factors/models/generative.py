@@ -10,13 +10,14 @@ from latent_factors.embedding import Penalty, look_up
 from latent_factors.identifiers import END
 from latent_factors.identifiers.trie import Level, Trie
 from latent_factors.models import Inputs
+from latent_factors.models.losses import softmax
 from latent_factors.models.sequential import Drop, drop
 from latent_factors.models.transformer import Decoder, Encoder
 from latent_factors.sections import Generative
 
 STATES = 2**15  # prefixes that are decoded at a time
 PART = 32  # windows that are read at a time in training
-SHARED = 4  # of so many tokens of a level at least one may follow each prefix, or they are multiplied prefix by prefix
+SHARED = 4  # a level with more than so many times the tokens that may follow one prefix is multiplied prefix by prefix
 
 
 class Model(nn.Module):
@@ -106,8 +107,7 @@ class Model(nn.Module):
         for depth, level in enumerate(self.trie.levels):
             node = self.trie.nodes[items, depth]
             asked = self.choices[depth][node]  # where one token alone may follow, it costs nothing
-            chances = self._chances(level, x[asked, depth], node[asked])
-            total = total - chances.gather(1, self.trie.slots[items, depth][asked][:, None]).sum()
+            total = total + self._surprise(level, x[asked, depth], node[asked], self.trie.slots[items, depth][asked])
         return total / len(items)
 
     def _spell(self, windows: Tensor, drop: Drop) -> tuple[Tensor, Tensor]:
@@ -124,10 +124,16 @@ class Model(nn.Module):
             x, _ = layer(x, None, own, layer.across.remember(memory), across, drop)
         return windows[real], self.said(x[real])
 
+    def _surprise(self, level: Level, x: Tensor, node: Tensor, slot: Tensor) -> Tensor:
+        """Return Σ −ln p () of the tokens in columns `slot` (N,) that follow prefixes `node` (N,)."""
+        if _full(level) and len(x):
+            return len(x) * softmax(x, self.tokens[slice(*level.span)], slot)
+        return -self._chances(level, x, node).gather(1, slot[:, None]).sum()
+
     def _chances(self, level: Level, x: Tensor, node: Tensor) -> Tensor:
         """Return ln p (N, C) of the tokens that may follow prefixes `node` (N,), from what the decoder says (N, d)."""
-        (first, last), (prefixes, widest) = level.span, level.tokens.shape
-        if prefixes == 1 and widest == last - first:
+        (first, last), widest = level.span, level.tokens.shape[1]
+        if _full(level):
             return (x @ self.tokens[first:last].T).log_softmax(1)
         if SHARED * widest < last - first:
             logits = self._grouped(level, x, node)
@@ -216,6 +222,12 @@ class Model(nn.Module):
         scores = torch.empty_like(chance)
         scores[:, self.trie.items] = chance
         return scores
+
+
+def _full(level: Level) -> bool:
+    """Return whether all tokens of a level, a run of numbers, may follow its one prefix."""
+    first, last = level.span
+    return level.tokens.shape == (1, last - first)
 
 
 def _alike(windows: Tensor, blank: int) -> Iterator[Tensor]:
