@@ -26,7 +26,8 @@ from latent_factors.study import MODELS
 PACKAGE = HOME / "src" / "latent_factors"
 NOTEBOOKS = sorted([*(HOME / "notebooks").glob("*.ipynb"), *(HOME / "replications").glob("*.ipynb")])
 SECTIONS = {f"sections/{path.name}" for path in (PACKAGE / "sections").glob("*.py")}
-CHECKS = {"settings.py", "paths.py", "errors.py", "times.py"} | SECTIONS  # dvc.yaml says why no stage needs them
+# dvc.yaml says why no stage needs them
+CHECKS = {"settings.py", "paths.py", "errors.py", "times.py", "turns.py"} | SECTIONS
 PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
 DECLARED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
 IMPORTED_AS = {"PIL": "pillow", "ruamel": "ruamel.yaml", "sklearn": "scikit-learn"}
