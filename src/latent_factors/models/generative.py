@@ -126,7 +126,7 @@ class Model(nn.Module):
 
     def _surprise(self, level: Level, x: Tensor, node: Tensor, slot: Tensor) -> Tensor:
         """Return Σ −ln p () of the tokens in columns `slot` (N,) that follow prefixes `node` (N,)."""
-        if _full(level) and len(x):
+        if _full(level) and len(x):  # softmax gives a mean, and of no rows there is none
             return len(x) * softmax(x, self.tokens[slice(*level.span)], slot)
         return -self._chances(level, x, node).gather(1, slot[:, None]).sum()
 
