@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import settings as hypothesis_settings
 
+from latent_factors import turns
 from latent_factors.data.atomic import write_atomic
 from latent_factors.settings import load_settings
 
@@ -37,6 +38,15 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line("Tests of tests/test_mirror.py need LATENT_FACTORS_MIRROR, which is not set")
     if not CHROMIUM:
         terminalreporter.write_line("Tests of the book in a browser need Chromium, which is not installed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_turns(tmp_path_factory):
+    """Let tests wait for no pipeline that runs beside them."""
+    folder = tmp_path_factory.mktemp("turns")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(turns, "root", lambda: folder)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 The file of build/train/NAME is build/times/train/NAME.json:
 
-    seconds       wall time of the notebook, its kernel's start included
+    seconds       wall time of the notebook, its kernel's start included, less what it waited for its turn
     started       when, as ISO 8601 in UTC
     threads       of torch, as params.yaml has it; null for a notebook that does not take `compute`
     device        cpu or cuda
@@ -38,6 +38,36 @@ def read_times(out: Path) -> dict | None:
         return None
 
 
+def note_turn(began: float, asked: float, ended: float) -> None:
+    """Note for the notebook that runs, if one does, when a run began, had asked for its turn, and ended (s)."""
+    path = _turns()
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{began} {asked} {ended}\n")
+
+
+def waited() -> float:
+    """Return how long (s) the notebook that ran had asked for turns and no run of it had one, and forget it."""
+    path = _turns()
+    if path is None or not path.is_file():
+        return 0.0
+    turns = sorted([float(time) for time in line.split()] for line in path.read_text(encoding="utf-8").splitlines())
+    path.unlink()
+    waiting = reached = 0.0
+    for began, asked, ended in turns:
+        waiting += max(0.0, began - max(asked, reached))
+        reached = max(reached, ended)
+    return waiting
+
+
+def _turns() -> Path | None:
+    running = os.environ.get("LATENT_FACTORS_OUT")
+    path = times_path(Path(running)) if running else None
+    return path.with_suffix(".turns") if path else None
+
+
 def write_times(out: Path, seconds: float, started: datetime, compute: dict | None, gpu: bool) -> None:
     """Note how long the notebook in `out` took; where that cannot be written, results count all the same.
 
@@ -47,7 +77,7 @@ def write_times(out: Path, seconds: float, started: datetime, compute: dict | No
     if path is None:
         return
     took = {
-        "seconds": round(seconds, 2),
+        "seconds": round(seconds - waited(), 2),
         "started": started.isoformat(timespec="seconds"),
         "threads": compute["threads"] if compute else None,
         "device": "cuda" if compute and gpu and compute["device"] != "cpu" else "cpu",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from filelock import FileLock, Timeout
 
 from latent_factors.paths import root
+from latent_factors.times import note_turn
 
 PAUSE = 0.05  # seconds between two looks for a free turn
 
@@ -20,13 +21,16 @@ def turn(threads: int) -> Iterator[None]:
     folder = root() / "build" / "turns"
     folder.mkdir(parents=True, exist_ok=True)
     locks = [FileLock(folder / str(number)) for number in range(threads)]
+    asked = time.monotonic()
     while not any(map(_take, locks)):
         time.sleep(PAUSE)
+    began = time.monotonic()
     try:
         yield
     finally:
         for lock in locks:
             lock.release()
+        note_turn(began, asked, time.monotonic())
 
 
 def _take(lock: FileLock) -> bool:
