@@ -99,6 +99,18 @@ def test_prefixes_with_tokens_of_their_own_are_multiplied_alone(monkeypatch):
         assert one.grad.numpy() == pytest.approx(other.grad.numpy(), abs=1e-12)
 
 
+def test_a_token_that_nobody_can_choose_teaches_nothing():
+    """A number that tells every item apart, then the item's own token."""
+    own = model([[1 + item // 5, 7 + item % 5, 12 + item] for item in range(20)])
+    windows = torch.randint(20, (9, 6), generator=torch.Generator().manual_seed(1))
+    own.loss(windows).backward()
+    assert all(weight.grad.isfinite().all() for weight in own.parameters())
+    asked = []
+    own._surprise = lambda level, x, *rest: asked.append(len(x)) or Model._surprise(own, level, x, *rest)
+    own.loss(windows)
+    assert asked == [54, 54, 0]
+
+
 def _decoded(own: Model, history: torch.Tensor, item: int) -> tuple[torch.Tensor, float]:
     """What the decoder has before each token of an item, from a window that ends with it; and 0."""
     seen = []

@@ -126,7 +126,9 @@ class Model(nn.Module):
 
     def _surprise(self, level: Level, x: Tensor, node: Tensor, slot: Tensor) -> Tensor:
         """Return Σ −ln p () of the tokens in columns `slot` (N,) that follow prefixes `node` (N,)."""
-        if _full(level) and len(x):  # softmax gives a mean, and of no rows there is none
+        if not len(x):  # no item of the batch has a choice here
+            return x.sum()
+        if _full(level):
             return len(x) * softmax(x, self.tokens[slice(*level.span)], slot)
         return -self._chances(level, x, node).gather(1, slot[:, None]).sum()
 
