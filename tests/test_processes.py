@@ -68,3 +68,5 @@ def test_a_notebook_is_not_charged_for_waiting(project, monkeypatch):
     with turn(1):
         pass
     assert waited() < 1
+    (project / "build" / "times" / "running" / "1-train.turns").write_text("5.0 2")
+    assert waited() == 0

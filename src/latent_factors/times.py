@@ -49,16 +49,19 @@ def note_turn(began: float, asked: float, ended: float) -> None:
 
 
 def waited() -> float:
-    """Return how long (s) the notebook that ran had asked for turns and no run of it had one, and forget it."""
-    path = _turns()
+    """Return how long (s) the notebook that ran had asked for turns and no run of it had one, and forget it.
+
+    What cannot be read is left out: no result hangs on it.
+    """
+    path, waiting, reached = _turns(), 0.0, 0.0
     if path is None or not path.is_file():
         return 0.0
-    turns = sorted([float(time) for time in line.split()] for line in path.read_text(encoding="utf-8").splitlines())
-    path.unlink()
-    waiting = reached = 0.0
-    for began, asked, ended in turns:
-        waiting += max(0.0, began - max(asked, reached))
-        reached = max(reached, ended)
+    with contextlib.suppress(OSError, ValueError):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        path.unlink()
+        for began, asked, ended in sorted([float(time) for time in line.split()] for line in lines):
+            waiting += max(0.0, began - max(asked, reached))
+            reached = max(reached, ended)
     return waiting
 
 
