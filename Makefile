@@ -3,11 +3,15 @@ NAME ?=
 TRAIN := train-ctr train-topk train-dccf train-towers train-directau ablation-directau train-cml ablation-cml train-release train-sequence train-generate search-ctr curve-rating search-topk search-rating train-rating
 LOOK := interpret-topk interpret-pairs interpret-sequence
 CHAPTERS := chapter-80 chapter-50 chapter-60 chapter-61 chapter-70 chapter-71 chapter-40 chapter-41 chapter-42 chapter-43 chapter-44 chapter-30 chapter-20 chapter-10 chapter-90 chapter-00
+# Compared rather than built on, and long to train: their outputs lie in Git, for `make repro` to take where they belong.
+SHELF := ablation-directau ablation-cml train-generate $(addprefix curve-rating@ml-100k-rating-,als mlp neumf) \
+	train-topk@ml-100k-topk-neumf_implicit \
+	$(foreach ids,ctr ctr_attributes,$(foreach form,flat plus,train-ctr@ml-100k-$(ids)-autoint_$(form)))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
 unexport PYTHONDONTWRITEBYTECODE  # a hundred processes import the same modules
 
-.PHONY: repro test book lab data tune bench clean
+.PHONY: repro test book lab data tune bench shelf clean
 .DEFAULT_GOAL := repro
 
 repro: .venv/ready data  ## everything: environment, data, pipeline, reports, the book
@@ -31,6 +35,9 @@ tune: .venv/ready data  ## search settings on the validation part, write them to
 
 bench: .venv/ready data  ## time what should be fast, into reports/bench.json
 	python -m latent_factors.bench
+
+shelf: .venv/ready  ## lay what takes long and is not built on into reports/shelf, after `make repro` and before a commit
+	python -m latent_factors.shelf $(SHELF)
 
 clean:  ## remove what `make repro` can make again; data, environment and DVC's cache stay
 	rm -rf build failed .pytest_cache .ruff_cache .hypothesis

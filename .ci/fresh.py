@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from latent_factors import shelf
+
 HOME = Path(__file__).parent.parent
 
 status = subprocess.run(
@@ -26,6 +28,10 @@ for stage, changes in json.loads(status.stdout).items():
                     stale += [f"{stage}: {kind}: {key} {how}" for key, how in what.items()]
                 elif not (what in ("deleted", "not in cache") and name.startswith(("build/", "data"))):
                     stale.append(f"{stage}: {kind}: {name} {what}")
+dry = subprocess.run(["make", "--dry-run", "shelf"], cwd=HOME, capture_output=True, text=True, check=True)
+stages = dry.stdout.strip().partition("latent_factors.shelf ")[2].split()
+stale += [f"reports/shelf: {name} belongs to no output in dvc.lock: `make shelf`" for name in shelf.stale(HOME)]
+stale += [f"reports/shelf: lacks outputs of {stage}: `make shelf`" for stage in shelf.lacking(HOME, stages)]
 for line in stale:
     print(line)
 if stale:

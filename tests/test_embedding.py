@@ -41,6 +41,13 @@ def test_the_gradient_that_needs_no_derivative_is_the_one_that_has_one(width):
     assert plain.dtype == weight.dtype and not plain[5].any()
 
 
+@pytest.mark.parametrize("width", [1, 2, NARROW])
+def test_a_lookup_of_nothing_has_a_gradient_of_zeros(width):
+    weight = torch.ones(6, width).requires_grad_()
+    look_up(weight, torch.empty(0, dtype=torch.long)).sum().backward()
+    assert torch.equal(weight.grad, torch.zeros(6, width))
+
+
 def test_the_gradient_of_a_penalty_is_added():
     torch.manual_seed(0)
     module, w = UniformTable(6, 3, torch.tensor([4])), torch.rand(6)

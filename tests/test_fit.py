@@ -140,14 +140,20 @@ def test_a_run_is_read_back(task, tmp_path, settings):
     torch.testing.assert_close(run.outputs["test"]["prediction"][1], predicted)
     by_hand = ((predicted - truth) ** 2).mean(1).sqrt()
     np.testing.assert_allclose(run.points[1]["test"]["rmse"], by_hand, rtol=1e-5)
-    model = load_model(models.build("mf", points[1], task.inputs), tmp_path / "run", run=1, point=1)
-    torch.testing.assert_close(task.predict(model, ids), run.outputs["test"]["prediction"][1, 1])
+    assert set(run.outputs) == {"test"}
+    assert not (tmp_path / "run/weights.safetensors").exists()
 
     other = rating.prepare("made", settings.data, settings.split.model_copy(update={"seed": 9}), torch.device("cpu"))
     with pytest.raises(UserError, match="was trained on another split"):
         load_run(tmp_path / "run", other)
     with pytest.raises(UserError, match="holds no trained model"):
         load_run(tmp_path / "none", task)
+
+    save_run(tmp_path / "run", "rating.mf", task, points[1:], fits[1:], [5, 6])
+    alone = load_run(tmp_path / "run", task)
+    assert set(alone.outputs) == {"validation", "test"}
+    model = load_model(models.build("mf", points[1], task.inputs), tmp_path / "run", run=1)
+    torch.testing.assert_close(task.predict(model, ids), alone.outputs["test"]["prediction"][0, 1])
 
 
 def test_predictions_are_clipped_to_the_training_scale(task):

@@ -110,7 +110,7 @@ class _LookUp(Function):
     @staticmethod
     def backward(context, gradient: Tensor) -> tuple[Tensor, None]:
         (ids,) = context.saved_tensors
-        rows = gradient.reshape(len(ids), -1)
+        rows = gradient.reshape(len(ids), gradient.shape[-1])
         differentiable = torch.is_grad_enabled()  # for a derivative of this one
         if 1 < rows.shape[1] < NARROW and rows.device.type == "cpu" and not differentiable:
             return _sums_of_narrow(rows, ids, context.number), None

@@ -1,13 +1,14 @@
 """What a train stage leaves on disk, and how a chapter reads it back.
 
     run.json                   who was trained how, on which data: the settings of each point, seeds, sizes, scores
-    weights.safetensors        each parameter as <point>/<name>, (S, ...)
+    weights.safetensors        each parameter (S, ...)
     outputs.safetensors        <part>/<name> (P, S, ...), what the task keeps of its predictions, and <part>/line (n,),
                                the lines of the .inter file they were made for; part is validation or test
     history.csv                point, seed, epoch, loss, validation
     metrics.json               mean test metrics of the first point, for `dvc metrics` and `dvc exp show`
 
-A run has P points (one setting of a model; a uniform-dimension curve has one a K) and S seeds.
+A run has P points (one setting of a model; a uniform-dimension curve has one a K) and S seeds. Of several points only
+scores and what they say of the test part are kept: they are compared, not used.
 """
 
 import json
@@ -49,7 +50,7 @@ def save_run(
 ) -> list[dict]:
     """Predict validation and test rows once for each point, write everything into `folder`, return a summary each."""
     stored: dict[str, list[Tensor]] = {}
-    summaries = []
+    summaries, kept = [], PARTS if len(points) == 1 else ("test",)
     for point, fit in zip(points, fits, strict=True):
         summary = {
             "settings": point.model_dump(),
@@ -59,17 +60,15 @@ def save_run(
             outputs = [task.outputs(model, part) for model in fit.models]
             scores = [task.measure(own, part) for own in outputs]
             summary[part] = {metric: [own[metric].item() for own in scores] for metric in scores[0]}
-            for key in outputs[0]:
+            for key in outputs[0] if part in kept else ():
                 stored.setdefault(f"{part}/{key}", []).append(torch.stack([own[key] for own in outputs]).cpu())
         summaries.append(summary)
     tensors = {name: torch.stack(values) for name, values in stored.items()}
-    tensors |= {f"{part}/line": torch.from_numpy(task.lines(part)) for part in PARTS}
+    tensors |= {f"{part}/line": torch.from_numpy(task.lines(part)) for part in kept}
     save_file(tensors, folder / "outputs.safetensors")
-    save_file(
-        {f"{number}/{key}": value.cpu().contiguous() for number, fit in enumerate(fits)
-         for key, value in fit.weights.items()},
-        folder / "weights.safetensors",
-    )
+    if len(points) == 1:
+        weights = {key: value.cpu().contiguous() for key, value in fits[0].weights.items()}
+        save_file(weights, folder / "weights.safetensors")
     history = [{"point": number, **row} for number, fit in enumerate(fits) for row in fit.history]
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False, float_format="%.6g")
     sizes = {part: len(rows) for part, rows in task.parts}
@@ -93,7 +92,7 @@ def load_run(folder: Path, task: Task) -> Run:
     summary = json.loads((folder / "run.json").read_text())
     stored = load_file(folder / "outputs.safetensors")
     outputs: dict[str, dict[str, Tensor]] = {}
-    for part in PARTS:
+    for part in {name.partition("/")[0] for name in stored}:
         if not torch.equal(stored.pop(f"{part}/line"), torch.from_numpy(task.lines(part))):
             raise UserError(f"{folder} was trained on another split than params.yaml names; run `dvc repro`")
     for key, value in stored.items():
@@ -102,16 +101,14 @@ def load_run(folder: Path, task: Task) -> Run:
     return Run(summary["points"], summary["seeds"], outputs, pd.read_csv(folder / "history.csv"))
 
 
-def load_weights(folder: Path, point: int = 0) -> dict[str, Tensor]:
-    """Return the stacked parameters (S, ...) of one point by name."""
-    prefix = f"{point}/"
-    weights = load_file(folder / "weights.safetensors")
-    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+def load_weights(folder: Path) -> dict[str, Tensor]:
+    """Return the stacked parameters (S, ...) by name."""
+    return load_file(folder / "weights.safetensors")
 
 
-def load_model(model: nn.Module, folder: Path, run: int = 0, point: int = 0) -> nn.Module:
+def load_model(model: nn.Module, folder: Path, run: int = 0) -> nn.Module:
     """Fill a module with the weights of one run and return it."""
-    model.load_state_dict({key: value[run] for key, value in load_weights(folder, point).items()})
+    model.load_state_dict({key: value[run] for key, value in load_weights(folder).items()})
     return model
 
 

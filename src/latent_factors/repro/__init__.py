@@ -98,7 +98,7 @@ def bring_up_to_date(groups: list[list[str]], progress: Progress) -> list[str]:
 
     Raises UserError for a fault in params.yaml, or one that DVC has with the project.
     """
-    from latent_factors import heal, quick, settings  # with DVC, which a run without changes need not wait for
+    from latent_factors import heal, quick, settings, shelf  # with DVC, which a run without changes need not wait for
 
     heal.main()
     settings.main()
@@ -106,6 +106,7 @@ def bring_up_to_date(groups: list[list[str]], progress: Progress) -> list[str]:
     files = unchanged.fingerprint(root())  # before DVC looks: a change meanwhile makes another
     progress.total, changed = plan(root())
     if changed:
+        shelf.take(root())
         try:
             with nursery.ready():
                 for stages in groups:
