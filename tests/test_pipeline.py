@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from ruamel.yaml import YAML
 import latent_factors
 import tiny
 from conftest import planted
-from latent_factors import unchanged
+from latent_factors import shelf, unchanged
 from latent_factors.heal import heal
 from latent_factors.nursery import launcher
 from latent_factors.runs import load_run
@@ -112,6 +113,19 @@ def test_push_and_pull(clone, tmp_path):
     assert (tmp_path / "fresh/build/train/tiny-rating-mf/weights.safetensors").is_file()
     assert (tmp_path / "fresh/reports/README.md").is_file()
     assert ran(command(tmp_path / "fresh", "dvc", "repro")) == set()
+
+
+def test_what_lies_on_the_shelf_is_not_trained(clone):
+    before = hashes(clone)
+    shelf.put(clone, ["ablation-cml"])
+    shutil.rmtree(clone / ".dvc/cache/runs")
+    for path in (clone / shelf.SHELF).rglob("*.dir"):
+        (clone / ".dvc/cache" / path.relative_to(clone / shelf.SHELF)).unlink()
+    shutil.rmtree(clone / "build/ablation/tiny-topk-cml")
+    printed = command(clone, sys.executable, "-m", "latent_factors.repro")
+    assert re.search(r"^0 of 84 stages ran in .*; 83 were up to date, 1 came from DVC's cache$", printed, re.MULTILINE)
+    assert (clone / "build/ablation/tiny-topk-cml/run.json").is_file()
+    assert hashes(clone) == before
 
 
 def test_killed_at_any_moment_the_next_run_completes_with_the_same_hashes(clone, tmp_path):
