@@ -12,10 +12,15 @@ PIPELINE = """
 stages:
   long:
     matrix: {of: [one, two]}
-    cmd: mkdir -p made/${item.of} && cp given made/${item.of}/same && echo ${item.of} > made/${item.of}/own
+    cmd: >-
+      mkdir -p made/${item.of} && cp given made/${item.of}/same && echo ${item.of} > made/${item.of}/own
+      && echo '{"a": "${item.of}"}' > ${item.of}.json
     deps: [given]
     outs:
       - made/${item.of}
+    metrics:
+      - ${item.of}.json:
+          cache: false
 """
 CONFIG = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
 RUNS, CACHED = "Running stage", "is cached - skipping run"
@@ -40,9 +45,9 @@ def fresh(project, name):
 
 
 def test_a_clone_takes_what_lies_there_and_runs_the_rest(project):
-    assert shelf.put(project, ["long@two"]) == 3  # the listing and two files
+    assert shelf.put(project, ["long@two"]) == 4  # the listing, two files and metrics
     folder = fresh(project, "second")
-    assert (shelf.take(folder), shelf.take(folder)) == (3, 0)
+    assert (shelf.take(folder), shelf.take(folder)) == (4, 0)
     printed = command(folder, "dvc", "repro")
     assert [printed.count(text) for text in (RUNS, CACHED)] == [1, 1]
     assert (folder / "made/two/own").read_text() == "two\n"
@@ -67,7 +72,7 @@ def test_a_shelf_that_lacks_a_file_gives_nothing_of_its_stage(project):
     folder = fresh(project, "second")
     lost = next(path for path in (folder / shelf.SHELF).rglob("*") if path.is_file() and path.read_text() == "one\n")
     lost.unlink()
-    assert shelf.take(folder) == 3
+    assert shelf.take(folder) == 5
     assert len(shelf.stale(folder)) == 1
     assert shelf.lacking(folder, ["long", "long@one", "long@two", "longer"]) == ["long", "long@one", "longer"]
     printed = command(folder, "dvc", "repro")

@@ -28,7 +28,7 @@ def take(project: Path) -> int:
     if not (shelf.is_dir() and lock.is_file()):
         return 0
     cache = _cache(project)
-    files = {name for _, folder in _outputs(lock) for name in _whole(folder, shelf)}
+    files = {name for _, out in _outputs(lock) for name in _whole(out, shelf)}
     return sum(_copy(name, shelf, cache) for name in sorted(files))
 
 
@@ -42,8 +42,8 @@ def put(project: Path, stages: list[str]) -> int:
     for stage, own in _named(project, stages):
         if not own:
             raise UserError(f"dvc.lock has no outputs of a stage {stage} that DVC keeps; name one that `dvc repro` ran")
-        for folder in own:
-            found = _whole(folder, cache)
+        for out in own:
+            found = _whole(out, cache)
             if not found:
                 raise UserError(f"DVC's cache lacks outputs of {stage}; `dvc repro {stage}` makes them")
             files |= set(found)
@@ -59,7 +59,7 @@ def put(project: Path, stages: list[str]) -> int:
 def stale(project: Path) -> list[str]:
     """Return what lies on the shelf and belongs to no output in dvc.lock, or to one that is not whole."""
     shelf = project / SHELF
-    known = {name for _, folder in _outputs(project / "dvc.lock") for name in _whole(folder, shelf)}
+    known = {name for _, out in _outputs(project / "dvc.lock") for name in _whole(out, shelf)}
     found = {"".join(path.relative_to(shelf / FILES).parts) for path in shelf.rglob("*") if path.is_file()}
     return sorted(found - known)
 
@@ -68,7 +68,7 @@ def lacking(project: Path, stages: list[str]) -> list[str]:
     """Return those of the stages that have no outputs in dvc.lock, or some that do not lie whole on the shelf."""
     return [
         stage for stage, own in _named(project, stages)
-        if not own or not all(_whole(folder, project / SHELF) for folder in own)
+        if not own or not all(_whole(out, project / SHELF) for out in own)
     ]
 
 
@@ -80,27 +80,26 @@ def _cache(project: Path) -> Path:
 
 
 def _named(project: Path, stages: list[str]) -> list[tuple[str, list[str]]]:
-    """Return each name of a stage, or of a matrix of them, with the hashes of the folders it makes."""
+    """Return each name of a stage, or of a matrix of them, with the hashes of what it makes."""
     outputs = list(_outputs(project / "dvc.lock"))
-    return [
-        (stage, [folder for name, folder in outputs if stage in (name, name.partition("@")[0])]) for stage in stages
-    ]
+    return [(stage, [out for name, out in outputs if stage in (name, name.partition("@")[0])]) for stage in stages]
 
 
 def _outputs(lock: Path) -> Iterator[tuple[str, str]]:
-    """Yield the name of each stage with the hash of each folder that it makes."""
+    """Yield the name of each stage with the hash of each folder or file that it makes.
+
+    That of metrics is among them: DVC removes them before it looks whether a stage's outputs are in its cache.
+    """
     for name, stage in YAML(typ="safe").load(lock)["stages"].items():
         for out in stage.get("outs", ()):
-            if out["md5"].endswith(".dir"):
-                yield name, out["md5"]
+            yield name, out["md5"]
 
 
-def _whole(folder: str, store: Path) -> list[str]:
-    """Return the hashes of a folder's listing and of its files where a store has them all, else none."""
-    listing = _place(folder, store)
-    if not listing.is_file():
-        return []
-    names = [folder, *(entry["md5"] for entry in json.loads(listing.read_text(encoding="utf-8")))]
+def _whole(out: str, store: Path) -> list[str]:
+    """Return the hash of an output, and of a folder's files, where a store has all of it, else nothing."""
+    names = [out]
+    if out.endswith(".dir") and _place(out, store).is_file():
+        names += [entry["md5"] for entry in json.loads(_place(out, store).read_text(encoding="utf-8"))]
     return names if all(_place(name, store).is_file() for name in names) else []
 
 
