@@ -66,14 +66,16 @@ def test_what_was_made_of_something_else_is_not_taken(project):
     assert shelf.stale(project) == []
 
 
-def test_a_shelf_that_lacks_a_file_gives_nothing_of_its_stage(project):
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_text("two\n")])
+def test_a_shelf_with_a_file_missing_or_harmed_gives_nothing_of_its_stage(project, harm):
     shelf.put(project, ["long"])
     assert shelf.lacking(project, ["long", "long@one"]) == []
     folder = fresh(project, "second")
     lost = next(path for path in (folder / shelf.SHELF).rglob("*") if path.is_file() and path.read_text() == "one\n")
-    lost.unlink()
+    lost.chmod(0o644)
+    harm(lost)
     assert shelf.take(folder) == 5
-    assert len(shelf.stale(folder)) == 1
+    assert len(shelf.stale(folder)) == 1 + lost.exists()  # the listing, and what was harmed
     assert shelf.lacking(folder, ["long", "long@one", "long@two", "longer"]) == ["long", "long@one", "longer"]
     printed = command(folder, "dvc", "repro")
     assert [printed.count(text) for text in (RUNS, CACHED)] == [1, 1]

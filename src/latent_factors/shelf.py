@@ -6,6 +6,7 @@ reports/shelf is a remote of DVC (`dvc pull --remote shelf STAGE ...`), from whi
 stage is still run as soon as anything that it depends on is not what dvc.lock has: its outputs are then others.
 """
 
+import hashlib
 import json
 import shutil
 import sys
@@ -96,11 +97,16 @@ def _outputs(lock: Path) -> Iterator[tuple[str, str]]:
 
 
 def _whole(out: str, store: Path) -> list[str]:
-    """Return the hash of an output, and of a folder's files, where a store has all of it, else nothing."""
+    """Return the hash of an output, and of a folder's files, where a store has all of it unharmed, else nothing."""
     names = [out]
-    if out.endswith(".dir") and _place(out, store).is_file():
+    if out.endswith(".dir") and _sound(out, store):
         names += [entry["md5"] for entry in json.loads(_place(out, store).read_text(encoding="utf-8"))]
-    return names if all(_place(name, store).is_file() for name in names) else []
+    return names if all(_sound(name, store) for name in names) else []
+
+
+def _sound(name: str, store: Path) -> bool:
+    path = _place(name, store)
+    return path.is_file() and hashlib.md5(path.read_bytes()).hexdigest() == name.removesuffix(".dir")
 
 
 def _copy(name: str, source: Path, target: Path) -> bool:
