@@ -38,7 +38,7 @@ STUDY = {
     "beams": [1, 20],
     "sasrec": {
         "dim": 4, "layers": 1, "heads": 1, "hidden": 4, "dropout": 0.0, "learning_rate": 0.01, "l2": 0.0,
-        "l2_power": 0.5, "batch_size": 16, "epochs": 1, "patience": 1,
+        "l2_power": 0.5, "batch_size": 16, "epochs": 1, "patience": 1, "averaging": 0.0,
     },
 }
 

@@ -1,4 +1,4 @@
-"""Adam gives torch's own bytes, without what torch imports for it."""
+"""Adam gives torch's own bytes, without what torch imports for it; averages are those of paper and pencil."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import torch
 from torch import nn
 
-from latent_factors.optimiser import Adam
+from latent_factors.optimiser import Adam, Average
 
 IMPORTED = """
 import sys
@@ -39,6 +39,18 @@ def test_steps_are_those_of_torch():
     assert torch.equal(still, torch.ones(2))
     adam.zero_grad()
     assert all(weight.grad is None for weight in ours)
+
+
+def test_weights_are_averaged_plainly_at_first_and_then_forgotten():
+    moved = nn.Linear(1, 1, bias=False)
+    average, means = Average(moved, 0.75), []
+    for weight in (4.0, 8.0, 0.0, 8.0, 1.0):
+        with torch.no_grad():
+            moved.weight.fill_(weight)
+        average.step()
+        means.append(average.model.weight.item())
+    assert means == [4, 6, 4, 5, 4]  # the means of one to four, then 5 · 3/4 + 1/4
+    assert moved.weight.item() == 1
 
 
 def test_the_compiler_stays_out():

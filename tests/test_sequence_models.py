@@ -10,7 +10,7 @@ import torch
 from conftest import write_inter
 from latent_factors import models
 from latent_factors.data.histories import Histories, ItemSequences
-from latent_factors.fit import fit
+from latent_factors.fit import Adam, fit, fit_run
 from latent_factors.models import Inputs, losses
 from latent_factors.models.sequential import drop
 from latent_factors.paths import root
@@ -19,6 +19,7 @@ from latent_factors.tasks import prepare
 
 GRADIENT = {
     "dim": 16, "learning_rate": 0.02, "l2": 0.0, "l2_power": 0.5, "batch_size": 16, "epochs": 12, "patience": 12,
+    "averaging": 0.0,
 }
 SETTINGS = {
     "popular": Popular(),
@@ -160,3 +161,24 @@ def test_a_circle_of_items_is_learned_and_the_same_seed_gives_the_same_bytes(cyc
         before = copy.deepcopy(first.state_dict())
         cycle.score(first)
         assert all(torch.equal(before[key], own) for key, own in first.state_dict().items())
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_the_average_of_the_weights_is_judged_and_kept_and_moves_no_step(cycle, name):
+    point = SETTINGS[name].model_copy(update={"averaging": 0.9, "epochs": 2})
+
+    def trainer(point):
+        torch.manual_seed(3)
+        return Adam(f"sequence.{name}", models.build(name, point, cycle.inputs), cycle, point, seed=3)
+
+    plain, averaged = trainer(SETTINGS[name]), trainer(point)
+    scores = []
+    for epoch in (1, 2):
+        assert averaged.epoch(epoch) == plain.epoch(epoch)
+        scores.append(cycle.score(averaged.model).item())
+    for moved, one in zip(averaged.moved.parameters(), plain.model.parameters(), strict=True):
+        assert torch.equal(moved, one)
+    assert not torch.equal(averaged.model.embedding.weight, averaged.moved.embedding.weight)
+    kept, best, rows = fit_run(f"sequence.{name}", lambda: models.build(name, point, cycle.inputs), cycle, point, seed=3)
+    assert [row["validation"] for row in rows] == scores
+    assert cycle.score(kept).item() == best == max(scores)

@@ -157,7 +157,7 @@ def fit_run(
     kind = Sweeps if hasattr(model, "sweep") else Adam
     trainer = kind(title.split()[0], model, task, settings, seed)
     score, rows = train(title, trainer, task, settings.epochs, settings.patience, watched)
-    return model, score, [{"seed": seed, **row} for row in rows]
+    return trainer.model, score, [{"seed": seed, **row} for row in rows]
 
 
 def train(
@@ -189,11 +189,15 @@ def train(
 class Adam:
     """Stochastic gradients of the loss and of the penalty, in which feature f weighs n_f^ν / n.
 
-    A model whose weights must stay within bounds puts them back by its method `project` after every step.
+    A model whose weights must stay within bounds puts them back by its method `project` after every step. Where the
+    settings have `averaging`, the model judged and kept is not the one that steps move, but the average of its weights.
     """
 
     def __init__(self, name: str, model: nn.Module, task: Task, settings: Section, seed: int):
-        self.name, self.model, self.task, self.settings = name, model, task, settings
+        self.name, self.moved, self.task, self.settings = name, model, task, settings
+        decay = getattr(settings, "averaging", 0)
+        self.average = optimiser.Average(model, decay) if decay else None
+        self.model = self.average.model if self.average else model
         self.penalties = model.penalties(task.frequency**settings.l2_power / task.size)
         self.project = getattr(model, "project", lambda: None)
         self.optimiser = optimiser.Adam(model.parameters(), settings.learning_rate)
@@ -201,7 +205,7 @@ class Adam:
 
     def epoch(self, epoch: int) -> float:
         """Pass once over the training rows in a fresh order; return the mean loss."""
-        batches = self.task.batches(self.model, self.generator, self.settings.batch_size)
+        batches = self.task.batches(self.moved, self.generator, self.settings.batch_size)
         steps = torch.stack([self.step(*batch).detach() for batch in batches])
         if not steps.isfinite().all():
             self._refuse(steps, epoch)
@@ -209,12 +213,14 @@ class Adam:
 
     def step(self, *batch: Tensor) -> Tensor:
         """Move the weights by one batch; return its loss ()."""
-        loss = self.task.loss(self.model, *batch)
+        loss = self.task.loss(self.moved, *batch)
         self.optimiser.zero_grad()
         loss.backward()
         add_gradients(self.penalties)
         self.optimiser.step()
         self.project()
+        if self.average:
+            self.average.step()
         return loss
 
     def _refuse(self, steps: Tensor, epoch: int) -> None:

@@ -4,6 +4,7 @@
 many a stage trains (tests/test_optimiser.py).
 """
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -61,3 +62,25 @@ class Adam:
             [own.square for own in known], [], steps, lr=self.rate, beta1=self.betas[0], beta2=self.betas[1],
             weight_decay=0.0, eps=self.eps, amsgrad=False, maximize=False,
         )
+
+
+class Average:
+    """The exponential moving average of a model's weights over its steps: w̄ ← δ w̄ + (1 − δ) w.
+
+    Of the first 1 / (1 − δ) steps it is the plain mean (Polyak and Juditsky 1992), so where weights began counts for
+    nothing.
+
+    Attributes:
+        model: a copy of the model that has these weights.
+    """
+
+    def __init__(self, model: nn.Module, decay: float):
+        """`decay` is δ, from 0 to below 1."""
+        self.model, self.decay, self.steps = copy.deepcopy(model), decay, 0
+        self.now, self.mean = list(model.parameters()), list(self.model.parameters())
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Take in the weights after one more step."""
+        self.steps += 1
+        torch._foreach_lerp_(self.mean, self.now, max(1 - self.decay, 1 / self.steps))

@@ -332,9 +332,10 @@ class ItemKNNLast(ItemKNN):
 
 
 class GRU4Rec(Gradient):
-    """A recurrent network over the items."""
+    """A recurrent network over the items; `averaging` is δ of its weights' moving average, 0 for none."""
 
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    averaging: Annotated[float, Field(ge=0, lt=1)]
 
 
 class SASRec(GRU4Rec):
