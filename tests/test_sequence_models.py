@@ -1,6 +1,7 @@
 """Models of the next item: their scores and losses are those of plain loops, and no model looks ahead."""
 
 import copy
+import functools
 
 import numpy as np
 import pandas as pd
@@ -179,6 +180,7 @@ def test_the_average_of_the_weights_is_judged_and_kept_and_moves_no_step(cycle, 
     for moved, one in zip(averaged.moved.parameters(), plain.model.parameters(), strict=True):
         assert torch.equal(moved, one)
     assert not torch.equal(averaged.model.embedding.weight, averaged.moved.embedding.weight)
-    kept, best, rows = fit_run(f"sequence.{name}", lambda: models.build(name, point, cycle.inputs), cycle, point, seed=3)
+    made = functools.partial(models.build, name, point, cycle.inputs)
+    kept, best, rows = fit_run(f"sequence.{name}", made, cycle, point, seed=3)
     assert [row["validation"] for row in rows] == scores
     assert cycle.score(kept).item() == best == max(scores)
