@@ -335,7 +335,7 @@ class GRU4Rec(Gradient):
     """A recurrent network over the items; `averaging` is δ of its weights' moving average, 0 for none."""
 
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    averaging: Annotated[float, Field(ge=0, lt=1)]
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class SASRec(GRU4Rec):
