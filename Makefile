@@ -3,11 +3,11 @@ NAME ?=
 TRAIN := train-ctr train-topk train-dccf train-towers train-directau ablation-directau train-cml ablation-cml train-release train-sequence train-generate search-ctr curve-rating search-topk search-rating train-rating
 LOOK := interpret-topk interpret-pairs interpret-sequence
 CHAPTERS := chapter-80 chapter-50 chapter-60 chapter-61 chapter-70 chapter-71 chapter-40 chapter-41 chapter-42 chapter-43 chapter-44 chapter-30 chapter-20 chapter-10 chapter-90 chapter-00
-# Compared rather than built on, and long to train: their outputs lie in Git, for `make repro` to take where they belong.
-SHELF := ablation-directau ablation-cml curve-rating train-generate train-dccf train-sequence@ml-100k-sequence-gru4rec \
-	train-topk@ml-100k-topk-neumf_implicit train-directau@ml-100k-topk-directau_graph train-towers@ml-100k-topk-towers_ssl \
-	search-ctr@ml-100k-ctr-fm-uniform search-rating@ml-100k-rating-mf-uniform search-topk@ml-100k-topk-bpr-uniform \
-	search-topk@ml-100k-topk-bpr-magnitude \
+# What takes longest: the outputs of these stages lie in Git, for `make repro` to take where they belong.
+SHELF := ablation-directau ablation-cml curve-rating train-generate train-dccf train-towers \
+	$(addprefix train-sequence@ml-100k-sequence-,gru4rec sasrec) train-directau@ml-100k-topk-directau_graph \
+	train-topk@ml-100k-topk-neumf_implicit \
+	$(foreach kind,uniform magnitude,search-ctr@ml-100k-ctr-fm-$(kind) search-rating@ml-100k-rating-mf-$(kind) search-topk@ml-100k-topk-bpr-$(kind)) \
 	$(foreach ids,ctr ctr_attributes,$(addprefix train-ctr@ml-100k-$(ids)-,widedeep autoint_flat autoint_plus))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
@@ -38,7 +38,7 @@ tune: .venv/ready data  ## search settings on the validation part, write them to
 bench: .venv/ready data  ## time what should be fast, into reports/bench.json
 	python -m latent_factors.bench
 
-shelf: .venv/ready  ## lay what takes long and is not built on into reports/shelf, after `make repro` and before a commit
+shelf: .venv/ready  ## lay what takes longest into reports/shelf, after `make repro` and before a commit
 	python -m latent_factors.shelf $(SHELF)
 
 clean:  ## remove what `make repro` can make again; data, environment and DVC's cache stay
